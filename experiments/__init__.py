@@ -1,0 +1,1 @@
+"""Scripts on real data, benchmarks and notebooks; imported by nothing."""

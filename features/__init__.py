@@ -1,0 +1,1 @@
+"""Measurements: the data contract, derived tables, and the indicators judged on them."""

@@ -1,0 +1,1 @@
+"""How an indicator is declared, measured and judged."""

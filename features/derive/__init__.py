@@ -1,0 +1,1 @@
+"""Derived tables: joins, pairs and windows over the data contract, always as of a moment."""

@@ -1,0 +1,1 @@
+"""The smoke indicators: one function and one YAML file each."""

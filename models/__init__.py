@@ -1,0 +1,1 @@
+"""Python that scores: the smoke index and the trained models."""

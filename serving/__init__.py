@@ -1,0 +1,1 @@
+"""What the supervision centre meets: scores and explanations over HTTP."""

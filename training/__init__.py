@@ -1,0 +1,1 @@
+"""Turn labelled tables into a judged, registered model."""
