@@ -1,0 +1,90 @@
+"""The ``smoke`` command: puts the folders' own commands together, importing only what is asked for."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import typer
+
+from features.errors import SmokeError
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "ingest": (
+        "features.ingest.commands",
+        "ingest_app",
+        "load a delivery: smoke ingest tables DIR, smoke ingest ocds FILE",
+    ),
+    "quarantine": ("features.ingest.commands", "quarantine_app", "list, show and replay what could not be taken"),
+    "build": ("features.commands", "build", "derive tables and indicators as of a date"),
+    "indicators": ("features.commands", "indicators_app", "list, show or run the 84 indicators"),
+    "export": ("features.commands", "export", "write a table to a file"),
+    "train": ("training.commands", "train", "fit and register a model on labelled outcomes"),
+    "evaluate": ("training.commands", "evaluate", "judge the model on later dates, unseen rings and markets"),
+    "promote": ("training.commands", "promote", "make a registered model the one that is served"),
+    "score": ("serving.commands", "score", "write the index of all subjects as of a date"),
+    "explain": ("serving.commands", "explain", "explain one score: smoke explain lot:ID"),
+    "serve": ("serving.commands", "serve", "serve the API on 127.0.0.1:3000"),
+    "demo": ("serving.commands", "demo", "load the shipped auctions, build, score and serve"),
+}
+"""Name of each command: the module and attribute that hold it, and one line of help."""
+EXTRA: dict[str, dict[str, tuple[str, str]]] = {"ingest": {"tables": ("features.ingest.tables_command", "tables")}}
+"""Commands that another module adds to a group."""
+
+
+def main() -> None:
+    """Run the command that the arguments name; what a user can mend is one line and exit code 1."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if not arguments or arguments[0] in ("--help", "-h"):
+        typer.echo(overview())
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        typer.echo(f"smoke: there is no command {name!r}. Mend: see smoke --help.", err=True)
+        return 2
+    try:
+        application(name)(list(arguments), prog_name="smoke")
+    except SmokeError as error:
+        typer.echo(f"smoke {name}: {' '.join(str(error).split())}", err=True)
+        return 1
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    return 0
+
+
+def overview() -> str:
+    """Return the list of commands, without importing any of them."""
+    lines = [f"  {name:<12}{text}" for name, (_, _, text) in COMMANDS.items()]
+    example = "Example: smoke ingest tables DIR && smoke score --as-of 2026-06-30 --out scores.parquet"
+    return "\n".join(
+        ["Usage: smoke COMMAND [OPTIONS]", "", "冒烟指数: an explainable anomaly score.", "", *lines, "", example]
+    )
+
+
+def application(name: str) -> typer.Typer:
+    """Return a Typer application with one of the commands."""
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app.callback()(_nothing)
+    module, attribute, _ = COMMANDS[name]
+    part: typer.Typer | Callable[..., Any] = getattr(import_module(module), attribute)
+    if isinstance(part, typer.Typer):
+        for added, (extra_module, extra) in EXTRA.get(name, {}).items():
+            part.command(added)(getattr(import_module(extra_module), extra))
+        app.add_typer(part, name=name)
+    else:
+        app.command(name)(part)
+    return app
+
+
+def _nothing() -> None:
+    """冒烟指数."""
+
+
+if __name__ == "__main__":
+    main()

@@ -88,7 +88,7 @@ def check_references(frames: Mapping[str, pl.DataFrame], tables: SourceTables) -
 
 def _frame(table: type[Table], rows: Sequence[Row]) -> pl.DataFrame:
     columns = table.columns()
-    typed: dict[str, list[object]] = {name: [] for name in columns}
+    typed: dict[str, list[Any]] = {name: [] for name in columns}
     first: dict[str, int] = {}
     for place, row in enumerate(rows):
         path = f"records.{table.NAME}[{place}]"
@@ -104,7 +104,7 @@ def _frame(table: type[Table], rows: Sequence[Row]) -> pl.DataFrame:
                 )
         for name, column in columns.items():
             typed[name].append(_cell(row.get(name), column, f"{path}.{name}"))
-        key = typed[table.key()][-1]
+        key: str = typed[table.key()][-1]
         if key in first:
             raise problem(
                 "invalid-record",

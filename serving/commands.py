@@ -1,0 +1,166 @@
+"""Commands: score, explain, serve, demo."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import polars as pl
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from features.clock import parse_moment
+from features.errors import InputError
+from features.tables.source import read_source_tables
+from features.tables.store import TableStore
+from serving.messages import Explanation, ScoreRequest, Subject
+from serving.scoring import DEFAULT_TYPES, Scorer, champion, score_all
+from serving.settings import Settings, settings_from
+
+DEMO_AS_OF = "2015-12-31"
+ROOT = Path(__file__).resolve().parent.parent
+DEMO_TABLES = ROOT / "experiments" / "tsuchiura" / "tables"
+
+Home = Annotated[Path | None, typer.Option(help="Folder with all state; default SMOKE_HOME or .smoke.")]
+AsOf = Annotated[str, typer.Option("--as-of", help="Date (counts to its end) or time.")]
+
+
+class Format(StrEnum):
+    """How results are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+def score(
+    as_of: AsOf,
+    out: Annotated[Path | None, typer.Option(help="File to write; .parquet, .csv or .json tells the format.")] = None,
+    types: Annotated[str, typer.Option(help="Kinds of subject, comma-separated.")] = ",".join(DEFAULT_TYPES),
+    known_at: Annotated[str | None, typer.Option(help="Only rows loaded up to this moment.")] = None,
+    format: Annotated[Format | None, typer.Option(help="Default: the file's ending, else a table.")] = None,  # noqa: A002
+    home: Home = None,
+) -> None:
+    """Write the index of all subjects. Example: smoke score --as-of 2026-06-30 --out scores.parquet."""
+    settings = _settings(home)
+    moment = parse_moment(as_of)
+    known = None if known_at is None else parse_moment(known_at, field="known_at")
+    with Console(stderr=True).status("计算冒烟指数…"):
+        source = read_source_tables(TableStore(settings.home), known)
+        index = score_all(source, moment, champion(settings), types.split(","))
+    _write(index, out, format)
+
+
+def explain(
+    subject: Annotated[str, typer.Argument(help="Kind and id, such as lot:L1.")],
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Date (counts to its end) or time; default today.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="table or json.")] = Format.TABLE,  # noqa: A002
+    home: Home = None,
+) -> None:
+    """Explain one score. Example: smoke explain lot:L1 --as-of 2026-06-30."""
+    kind, _, id_ = subject.partition(":")
+    if kind == "organisation" and "~" in id_:
+        kind, id_ = "pair", subject
+    if kind not in ("lot", "project", "organisation", "person", "pair") or not id_:
+        raise InputError(f"{subject!r} is no subject.", field="SUBJECT", mend="write kind and id, such as lot:L1.")
+    request = ScoreRequest(as_of=as_of, subjects=[Subject(kind, id_)])
+    answer = Scorer(_settings(home)).explain(request)
+    if format is Format.JSON:
+        typer.echo(msgspec.json.format(msgspec.json.encode(answer.results[0])).decode())
+    else:
+        _show(answer.results[0], answer.as_of)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Default SMOKE_HOST or 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Default SMOKE_PORT or 3000.")] = None,
+    home: Home = None,
+) -> None:
+    """Serve the API. Example: smoke serve --port 3000."""
+    import uvicorn
+
+    settings = _settings(home)
+    os.environ["SMOKE_HOME"] = str(settings.home)
+    uvicorn.run("serving.app:app", host=host or settings.host, port=settings.port if port is None else port)
+
+
+def demo(
+    home: Home = None, port: Annotated[int | None, typer.Option(help="Default SMOKE_PORT or 3000.")] = None
+) -> None:
+    """Load the shipped auctions, build, score and serve. Example: smoke demo."""
+    settings = _settings(home)
+    if not DEMO_TABLES.is_dir():
+        raise InputError(
+            f"{DEMO_TABLES} is missing.", field="tables", mend="run the demo in a clone of the repository."
+        )
+    for step in (["ingest", "tables", str(DEMO_TABLES)], ["build", "--as-of", DEMO_AS_OF]):
+        typer.echo(f"smoke {' '.join(step)}", err=True)
+        done = subprocess.run([sys.executable, "-m", "smoke", *step, "--home", str(settings.home)], check=False)
+        if done.returncode:
+            raise typer.Exit(done.returncode)
+    source = read_source_tables(TableStore(settings.home))
+    index = score_all(source, parse_moment(DEMO_AS_OF), None, ["lot"])
+    top = index.sort("score", "subject_id", descending=[True, False]).head(10)
+    _write(top.select("subject_id", "score", "coverage", "level"), None, None)
+    typer.echo("The index is rule-led here: the auctions carry no labels, so no model was trained.")
+    address = f"http://{settings.host}:{settings.port if port is None else port}"
+    body = f'{{"as_of":"{DEMO_AS_OF}","subjects":[{{"type":"lot","id":"{top.item(0, "subject_id")}"}}]}}'
+    typer.echo(f"curl -s {address}/v1/explain -H 'Content-Type: application/json' -d '{body}'")
+    serve(port=port, home=settings.home)
+
+
+def _settings(home: Path | None) -> Settings:
+    settings = settings_from(os.environ)
+    return settings if home is None else replace(settings, home=home)
+
+
+def _write(frame: pl.DataFrame, out: Path | None, format: Format | None) -> None:  # noqa: A002
+    """Write a frame to a file, whole or not at all, or to standard output."""
+    ending = out.suffix.removeprefix(".") if out else ""
+    chosen = format or (Format(ending) if ending in set(Format) else Format.PARQUET if out else Format.TABLE)
+    if out is None:
+        if chosen is Format.PARQUET:
+            raise InputError("Parquet cannot go to the terminal.", field="out", mend="name a file with --out.")
+        if chosen is Format.TABLE:
+            with pl.Config(tbl_rows=20, tbl_hide_dataframe_shape=True):
+                typer.echo(str(frame))
+        else:
+            typer.echo(frame.write_csv() if chosen is Format.CSV else frame.write_json())
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
+        fresh = Path(folder) / out.name
+        if chosen is Format.CSV:
+            frame.write_csv(fresh)
+        elif chosen is Format.JSON:
+            frame.write_json(fresh)
+        else:
+            frame.write_parquet(fresh)
+        fresh.replace(out)
+    typer.echo(f"{out}: {frame.height} rows", err=True)
+
+
+def _show(one: Explanation, as_of: str) -> None:
+    """Print an explanation for an officer."""
+    console = Console()
+    text = "无法评估" if one.score is None else f"{one.score:.1f}"
+    console.print(f"{one.type}:{one.id}  时点 {as_of}", markup=False)
+    console.print(f"冒烟指数 {text}　等级 {one.level_zh}　可评估覆盖率 {one.coverage or 0:.0%}", markup=False)
+    table = RichTable("分值", "说明", "法律依据", "证据")
+    for line in one.contributions:
+        rows = "\n".join(f"{row.table} {row.key}" for row in line.evidence[:5])
+        more = f"\n共 {len(line.evidence)} 行" if len(line.evidence) > 5 else ""
+        table.add_row(f"{line.points:+.2f}", f"{line.id} {line.sentence_zh}", "\n".join(line.law), rows + more)
+    console.print(table)
+    if one.counterfactual:
+        console.print(one.counterfactual.sentence_zh, markup=False)
+    console.print(f"另有 {len(one.not_assessable)} 项指标无法评估（缺数据不代表无风险）。", markup=False)
