@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "ingest": (
         "features.ingest.commands",
         "ingest_app",
-        "load a delivery: smoke ingest tables DIR, smoke ingest ocds FILE",
+        "load a delivery: ingest tables DIR, ingest ocds FILE",
     ),
     "quarantine": ("features.ingest.commands", "quarantine_app", "list, show and replay what could not be taken"),
     "build": ("features.commands", "build", "derive tables and indicators as of a date"),

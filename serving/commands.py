@@ -60,9 +60,7 @@ def score(
 
 def explain(
     subject: Annotated[str, typer.Argument(help="Kind and id, such as lot:L1.")],
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Date (counts to its end) or time; default today.")
-    ] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Date or time; default today.")] = None,
     format: Annotated[Format, typer.Option(help="table or json.")] = Format.TABLE,  # noqa: A002
     home: Home = None,
 ) -> None:
@@ -99,9 +97,7 @@ def demo(
     """Load the shipped auctions, build, score and serve. Example: smoke demo."""
     settings = _settings(home)
     if not DEMO_TABLES.is_dir():
-        raise InputError(
-            f"{DEMO_TABLES} is missing.", field="tables", mend="run the demo in a clone of the repository."
-        )
+        raise InputError(f"{DEMO_TABLES} is missing.", field="tables", mend="run it in a clone of the repository.")
     for step in (["ingest", "tables", str(DEMO_TABLES)], ["build", "--as-of", DEMO_AS_OF]):
         typer.echo(f"smoke {' '.join(step)}", err=True)
         done = subprocess.run([sys.executable, "-m", "smoke", *step, "--home", str(settings.home)], check=False)
