@@ -14,6 +14,7 @@ import polars as pl
 import typer
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from features.clock import parse_moment
 from features.errors import InputError
@@ -151,11 +152,14 @@ def _show(one: Explanation, as_of: str) -> None:
     text = "无法评估" if one.score is None else f"{one.score:.1f}"
     console.print(f"{one.type}:{one.id}  时点 {as_of}", markup=False)
     console.print(f"冒烟指数 {text}　等级 {one.level_zh}　可评估覆盖率 {one.coverage or 0:.0%}", markup=False)
-    table = RichTable("分值", "说明", "法律依据", "证据")
+    table = RichTable()
+    for heading in ("分值", "说明", "法律依据", "证据"):
+        table.add_column(heading, overflow="fold")
     for line in one.contributions:
         rows = "\n".join(f"{row.table} {row.key}" for row in line.evidence[:5])
         more = f"\n共 {len(line.evidence)} 行" if len(line.evidence) > 5 else ""
-        table.add_row(f"{line.points:+.2f}", f"{line.id} {line.sentence_zh}", "\n".join(line.law), rows + more)
+        cells = (f"{line.points:+.2f}", f"{line.id} {line.sentence_zh}", "\n".join(line.law), rows + more)
+        table.add_row(*[Text(cell) for cell in cells])
     console.print(table)
     if one.counterfactual:
         console.print(one.counterfactual.sentence_zh, markup=False)
