@@ -1,0 +1,1 @@
+"""Labelled auction markets of research, brought into the contract's shape."""

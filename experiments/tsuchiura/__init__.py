@@ -1,0 +1,1 @@
+"""The Tsuchiura construction auctions: the shipped sample."""
