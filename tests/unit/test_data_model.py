@@ -1,0 +1,144 @@
+"""Every declared table agrees, column by column, with the carried data model."""
+
+import csv
+import os
+import re
+from pathlib import Path
+
+import dataframely as dy
+import polars as pl
+import pytest
+
+from features.tables.columns import Table
+from features.tables.contract import ALL_TABLES, data_model
+from features.tables.store import TECHNICAL
+
+ROOT = Path(__file__).parents[2]
+MODEL = ROOT / "features" / "tables" / "model"
+TYPES: dict[type[dy.Column], str] = {
+    dy.String: "string",
+    dy.Enum: "enum",
+    dy.Decimal: "decimal",
+    dy.Int64: "int",
+    dy.Float64: "float",
+    dy.Bool: "bool",
+    dy.Date: "date",
+    dy.Datetime: "datetime",
+}
+TABLES = pytest.mark.parametrize("table", ALL_TABLES.values(), ids=ALL_TABLES.keys())
+
+
+def described(table: type[Table]) -> dict[str, dict[str, str]]:
+    return {row["column"]: row for row in data_model() if row["table"] == table.NAME}
+
+
+def declared(column: dy.Column) -> dict[str, str]:
+    about = column.metadata or {}
+    kind = TYPES[type(column)]
+    if column.primary_key:
+        key = "PK"
+    elif about.get("unique"):
+        key = "UK"
+    else:
+        key = "FK" if about["references"] else ""
+    return {
+        "type": "json" if about.get("json") else kind,
+        "unit": about["unit"],
+        "nullable": "yes" if column.nullable else "no",
+        "key": key,
+        "references": about["references"],
+        "source_system": about["source_system"],
+        "personal_data_class": about["personal_data_class"],
+        "label_zh": about["label_zh"],
+        "enum_values": ";".join(column.categories) if isinstance(column, dy.Enum) else "",
+    }
+
+
+def relaxed() -> set[tuple[str, str]]:
+    with (MODEL / "relaxed.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert all(row["reason"] for row in rows)
+    return {(row["table"], row["column"]) for row in rows}
+
+
+@TABLES
+def test_columns_stand_in_the_order_of_the_data_model(table: type[Table]) -> None:
+    assert table.column_names() == list(described(table))
+
+
+@TABLES
+def test_a_column_is_what_the_data_model_says(table: type[Table]) -> None:
+    model = described(table)
+    got = {name: declared(column) for name, column in table.columns().items()}
+
+    assert got == {name: {what: model[name][what] for what in about} for name, about in got.items()}
+
+
+@TABLES
+def test_a_table_has_one_key_and_its_event_is_a_moment_of_its_own(table: type[Table]) -> None:
+    assert table.primary_key() == [table.column_names()[0]]
+    if table.EVENT is not None:
+        assert isinstance(table.columns()[table.EVENT], dy.Datetime)
+
+
+@TABLES
+def test_no_column_takes_the_name_of_a_technical_one(table: type[Table]) -> None:
+    assert not set(table.column_names()) & set(TECHNICAL)
+
+
+@TABLES
+def test_amounts_counts_and_times_are_bounded(table: type[Table]) -> None:
+    for name, column in table.columns().items():
+        if isinstance(column, dy.Decimal | dy.Int64 | dy.Date | dy.Datetime):
+            assert column.min is not None, name
+            assert column.max is not None, name
+        if isinstance(column, dy.Float64):
+            assert not column.allow_inf, name
+            assert not column.allow_nan, name
+        if isinstance(column, dy.String) and (column.primary_key or (column.metadata or {})["references"]):
+            assert column.max_length, name
+            assert column.min_length, name
+
+
+@TABLES
+def test_a_row_drawn_from_the_contract_keeps_it(table: type[Table]) -> None:
+    rows = table.sample(5)
+
+    assert isinstance(rows, pl.DataFrame)
+    assert table.is_valid(rows)
+
+
+def test_a_credit_code_is_unique() -> None:
+    assert described(ALL_TABLES["organisation"])["uscc"]["key"] == "UK"
+
+
+def test_references_lead_to_the_key_of_a_table() -> None:
+    keys = {f"{row['table']}.{row['column']}" for row in data_model() if row["key"] == "PK"}
+
+    assert {row["references"] for row in data_model() if row["references"]} <= keys
+
+
+def test_the_decision_on_null_names_the_listed_columns_and_they_may_be_null() -> None:
+    text = (ROOT / "docs" / "adr" / "0003-nullable-columns.md").read_text(encoding="utf-8")
+    named = {tuple(found.split(".")) for found in re.findall(r"^- `([a-z_]+\.[a-z_]+)`:", text, flags=re.MULTILINE)}
+
+    assert named == relaxed()
+    assert all(ALL_TABLES[table].columns()[column].nullable for table, column in relaxed())
+
+
+@pytest.mark.real_data
+def test_the_listed_columns_are_the_whole_difference_to_the_data_model() -> None:
+    shared = Path(os.environ.get("SMOKE_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    original = shared.parent / "design" / "data-model.csv"
+    if not original.is_file():
+        pytest.skip(f"the original {original.name} is not at hand beside SMOKE_SHARED_DATA")
+    with original.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    strict = {(row["table"], row["column"]): row for row in rows}
+    ours = {(row["table"], row["column"]): row for row in data_model()}
+
+    assert list(ours) == list(strict)
+    changed = {where for where, row in ours.items() if row != strict[where]}
+    assert changed == relaxed()
+    assert all(ours[where] == {**strict[where], "nullable": "yes"} for where in changed)
