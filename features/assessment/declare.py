@@ -58,7 +58,8 @@ class Measure:
         triggered: the yes/no rule, over ``raw_value``, ``peer_percentile``, ``q_value`` and the named extras.
         intensity: a number in 0..1, over the same columns.
         evidence: a JSON list of ``{"table", "key", "fields"}``: the rows it stands on.
-        extras: further quantities of the subject that the rule needs; they are kept in the evidence.
+        extras: further quantities of the subject that the rule needs, over the rows; kept in the evidence.
+        after: further quantities made of the measured ones; kept in the evidence.
     """
 
     raw_value: pl.Expr
@@ -68,6 +69,7 @@ class Measure:
     intensity: pl.Expr
     evidence: pl.Expr
     extras: Mapping[str, pl.Expr] = field(default_factory=lambda: MappingProxyType({}))
+    after: Mapping[str, pl.Expr] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ class Derived(dy.Schema):
     """A table computed from source tables as of a moment; its schema and its derivation stand together."""
 
     @classmethod
-    def derive(cls, source: SourceTables, as_of: dt.datetime, **params: Any) -> pl.LazyFrame:
+    def derive(cls, source: SourceTables, as_of: dt.datetime, **params: Any) -> pl.LazyFrame:  # noqa: ANN401
         """Compute the table from rows whose event is at or before ``as_of``."""
         raise TypeError(f"{cls.__name__} does not say how it is derived.")
 

@@ -24,7 +24,7 @@ class SourceTables:
 
     def collected(self) -> "SourceTables":
         """Return the same tables held in memory, so that many computations read the disk once."""
-        frames = pl.collect_all([frame for frame in self.frames.values()])
+        frames = pl.collect_all(list(self.frames.values()))
         return SourceTables({name: frame.lazy() for name, frame in zip(self.frames, frames, strict=True)})
 
     def overlaid(self, records: Mapping[str, pl.DataFrame]) -> "SourceTables":

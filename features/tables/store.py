@@ -183,7 +183,7 @@ class TableWriter:
             loaded_at=pl.lit(self.loaded_at).cast(TECHNICAL["loaded_at"]),
             valid_from_ts=_valid_from(fresh, self.loaded_at),
             source_code=pl.lit(self.source_code),
-            retracted=pl.lit(False),  # noqa: FBT003
+            retracted=pl.lit(False),
         ).select(*stored_schema(self.table))
         self.store.append(self.table, pl.concat([versions, gone]) if gone.height else versions)
         self._remember(fresh, gone)
@@ -207,7 +207,7 @@ class TableWriter:
                 loaded_at=pl.lit(self.loaded_at).cast(TECHNICAL["loaded_at"]),
                 valid_from_ts=pl.lit(self.loaded_at).cast(TECHNICAL["valid_from_ts"]),
                 source_code=pl.lit(self.source_code),
-                retracted=pl.lit(True),  # noqa: FBT003
+                retracted=pl.lit(True),
             )
             .select(*stored_schema(self.table))
         )

@@ -1,0 +1,83 @@
+"""Comparing a lot with its peers: percentile and quartiles among similar lots that opened before it."""
+
+import polars as pl
+
+from features.assessment.declare import PeerRule
+from features.assessment.shapes import DECIMALS
+
+N_BIN = "n_bin"
+
+
+def n_bin(n_valid: pl.Expr) -> pl.Expr:
+    """Bin the number of valid bids: 1-2, 3, 4-5, 6-9, 10+ (rulings G11)."""
+    return (
+        pl.when(n_valid >= 10)
+        .then(pl.lit("10+"))
+        .when(n_valid >= 6)
+        .then(pl.lit("6-9"))
+        .when(n_valid >= 4)
+        .then(pl.lit("4-5"))
+        .when(n_valid == 3)
+        .then(pl.lit("3"))
+        .when(n_valid >= 1)
+        .then(pl.lit("1-2"))
+    )
+
+
+def with_peers(measured: pl.DataFrame, rule: PeerRule, *, peer_min: int, window_months: int) -> pl.DataFrame:
+    """Add what peers say about each subject.
+
+    Peers are the other subjects that have a value of this indicator themselves, share the rule's columns (null
+    equal to null) and lie strictly inside (t - window, t); never the same instant. The strictest step with at least
+    ``peer_min`` of them decides (README section 3 PEER, rulings G11, G12, G13).
+
+    Args:
+        measured: one row a subject: ``raw_value`` (null when it has none) and the columns of the rule.
+        rule: what makes a peer.
+        peer_min: the fewest peers that count.
+        window_months: how far back peers may lie, in calendar months.
+
+    Returns:
+        The rows with ``peer_percentile`` (share of peers below, plus half of ties), ``peer_q1``, ``peer_q3``
+        (Hyndman-Fan type 7), ``peer_n`` and ``peer_step`` (1 is the strictest); null without enough peers.
+    """
+    rows = measured.with_row_index("_row").sort(rule.at, "_row")
+    valued = rows.filter(pl.col("raw_value").is_not_null() & pl.col(rule.at).is_not_null())
+    answers = ["peer_percentile", "peer_q1", "peer_q3", "peer_n"]
+    found: list[pl.DataFrame] = []
+    open_rows = valued
+    for number, step in enumerate(rule.steps, start=1):
+        keys = [*rule.always, *step]
+        compared = _compare(valued, keys, rule.at, window_months).filter(pl.col("peer_n") >= peer_min)
+        decided = compared.join(open_rows.select("_row"), on="_row", how="semi")
+        found.append(decided.with_columns(peer_step=pl.lit(number, dtype=pl.Int64)))
+        open_rows = open_rows.join(decided.select("_row"), on="_row", how="anti")
+        if open_rows.is_empty():
+            break
+    answered = pl.concat(found).select("_row", *answers, "peer_step")
+    return rows.join(answered, on="_row", how="left").sort("_row").drop("_row")
+
+
+def _compare(valued: pl.DataFrame, keys: list[str], at: str, months: int) -> pl.DataFrame:
+    """Compare each row with the rows of the same keys in (t - months, t)."""
+    window = f"{months}mo"
+    value = pl.col("value")
+    before_or_same = {"window_size": window, "closed": "right"}
+    before = {"window_size": window, "closed": "none"}
+    grouped = valued.select(
+        "_row", at, group=pl.struct(keys).rank("dense"), value=pl.col("raw_value").round(DECIMALS)
+    ).sort("group", at, "_row")
+    windowed = grouped.with_columns(
+        low=value.rolling_rank_by(at, method="min", **before_or_same).over("group"),  # type: ignore[arg-type]
+        high=value.rolling_rank_by(at, method="max", **before_or_same).over("group"),  # type: ignore[arg-type]
+        low_same=value.rank("min").over("group", at),
+        high_same=value.rank("max").over("group", at),
+        peer_n=value.is_not_null().cast(pl.Int64).rolling_sum_by(at, **before).over("group"),  # type: ignore[arg-type]
+        peer_q1=value.rolling_quantile_by(at, quantile=0.25, interpolation="linear", **before).over("group"),  # type: ignore[arg-type]
+        peer_q3=value.rolling_quantile_by(at, quantile=0.75, interpolation="linear", **before).over("group"),  # type: ignore[arg-type]
+    )
+    below = pl.col("low").cast(pl.Int64) - pl.col("low_same").cast(pl.Int64)
+    at_or_below = pl.col("high").cast(pl.Int64) - pl.col("high_same").cast(pl.Int64)
+    return windowed.with_columns(
+        peer_percentile=pl.when(pl.col("peer_n") > 0).then((below + at_or_below) / 2 / pl.col("peer_n"))
+    )

@@ -1,0 +1,107 @@
+"""Bidders among each other: habitual losers and those who always meet (analysis 围标串标)."""
+
+import numpy as np
+import polars as pl
+from scipy.stats import hypergeom
+
+from features.assessment.declare import Measure, NullReason, indicator
+from features.assessment.shapes import at_least, at_most, ramp
+from features.derive.bidders import BidderRecord, CoBidding
+
+RAW = pl.col("raw_value")
+
+
+@indicator("SI-033", reads=BidderRecord)
+def cover_bidder(*, m_min: int, rate_max: float, top_min: float) -> Measure:
+    """How far one organisation looks like a habitual cover bidder.
+
+    It bids often, hardly ever wins, and loses to one and the same control group. Newcomers and mass bidders under
+    random-like rules lose often too: the share lost to one group tells them apart.
+
+    Grain: one row per organisation. Unit: weighted score, 0..1.
+    Source: 招标投标法实施条例 第39条; 政府采购法 第77条; OCP red flags R025 and R053.
+    """
+    rate = BidderRecord.n_wins.col / BidderRecord.n_bids.col
+    score = (
+        0.35 * (1 - ramp(rate, 0.01, 0.10))
+        + 0.35 * ramp(BidderRecord.top_share.col, 0.2, 0.6)
+        + 0.15 * ramp(BidderRecord.gap.col, 0.03, 0.12)
+        + 0.15 * ramp(BidderRecord.disqualified_share.col, 0.1, 0.4)
+    )
+    n_bids, n_incomplete = BidderRecord.n_bids.col, BidderRecord.n_incomplete.col
+    return Measure(
+        raw_value=score,
+        support_n=n_bids,
+        null_when={
+            NullReason.MISSING_SOURCE: (n_bids < m_min) & ((n_bids == 0) | (n_bids + n_incomplete >= m_min)),
+            NullReason.TOO_FEW_OBSERVATIONS: BidderRecord.short_history.col | (n_bids < m_min),
+        },
+        triggered=(pl.col("support_n") >= m_min)
+        & at_most(pl.col("win_rate"), rate_max)
+        & at_least(pl.col("top_share"), top_min),
+        intensity=RAW,
+        evidence=BidderRecord.evidence.col,
+        extras={
+            "win_rate": rate,
+            "n_wins": BidderRecord.n_wins.col,
+            "top_share": BidderRecord.top_share.col,
+            "gap": BidderRecord.gap.col,
+            "disqualified_share": BidderRecord.disqualified_share.col,
+        },
+    )
+
+
+@indicator(
+    "SI-034",
+    reads=CoBidding,
+    p_value="p_value",
+    prefer=(("p_value", False), ("n_both", True), ("market", False)),
+)
+def cobidding_lift(*, c_min: int, lift_min: float, overlap_min: float, q_max: float, lots_min: int) -> Measure:
+    """How much more often two organisations of different control groups meet than chance would have it.
+
+    Within one market: the number of common lots against its hypergeometric expectation, controlled for all eligible
+    pairs, also those that never met. Grade and place make natural co-bidders, so markets are cut by qualification where
+    the data allow. The market with the smallest p-value stands for the pair.
+
+    Grain: one row per pair and market. Unit: ratio (observed over expected common lots).
+    Source: 招标投标法实施条例 第39条; 反垄断法 第17条; OCP red flags R044 and R053.
+    """
+    n, a, b, c = (CoBidding.n_lots.col, CoBidding.n_1.col, CoBidding.n_2.col, CoBidding.n_both.col)
+    enough = (n >= lots_min) & (a >= c_min) & (b >= c_min)
+    overlap = c / pl.min_horizontal(a, b)
+    p_value = pl.struct(n=n, a=a, b=b, c=c).map_batches(_hypergeometric_upper_tail, pl.Float64)
+    lifted = pl.max_horizontal(ramp(RAW.log(2), 0.6, 2.5), ramp(pl.col("overlap"), 0.5, 0.95))
+    return Measure(
+        raw_value=c * n / (a * b),
+        support_n=c,
+        null_when={
+            NullReason.MISSING_SOURCE: CoBidding.only_incomplete.col,
+            NullReason.TOO_FEW_OBSERVATIONS: CoBidding.short_history.col | ~enough,
+        },
+        triggered=(pl.col("n_both") >= c_min)
+        & (at_least(RAW, lift_min) | at_least(pl.col("overlap"), overlap_min))
+        & at_most(pl.col("q_value"), q_max),
+        intensity=lifted * ramp(pl.col("n_both").cast(pl.Float64), c_min - 1, 3 * c_min),
+        evidence=CoBidding.evidence.col,
+        extras={
+            "p_value": p_value,
+            "overlap": overlap,
+            "n_both": c,
+            "n_1": a,
+            "n_2": b,
+            "n_lots": n,
+            "market": CoBidding.market.col,
+            "n_tests": CoBidding.n_tests.col,
+        },
+    )
+
+
+def _hypergeometric_upper_tail(counts: pl.Series) -> pl.Series:
+    """Return P(X >= c) for c common lots among N, of which a are one's and b the other's (rulings G19)."""
+    fields = counts.struct
+    n, a, b, c = (fields.field(name).to_numpy() for name in ("n", "a", "b", "c"))
+    possible = (n > 0) & (c > 0)
+    p = np.ones(len(n))
+    p[possible] = hypergeom.sf(c[possible] - 1, n[possible], a[possible], b[possible])
+    return pl.Series("p_value", p)

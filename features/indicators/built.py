@@ -1,0 +1,15 @@
+"""The indicators that are built, paired with their catalogue entries."""
+
+from functools import cache
+
+from features.assessment.declare import Indicator, collect
+from features.indicators import bid_prices, bidders, tenderer_repeat_winner
+from features.indicators.catalogue import entries
+
+MODULES = (tenderer_repeat_winner, bid_prices, bidders)
+
+
+@cache
+def indicators() -> tuple[Indicator, ...]:
+    """Return the built indicators, sorted by id."""
+    return collect(MODULES, entries())
