@@ -208,7 +208,10 @@ class _Loading:
             clashing = _clashing(rows, column, self._stored_values(table, column))
             rows, refused = _refuse(rows, clashing)
             failures.append(_failure(refused, column, "not_unique"))
-        rows, dangling = _without_dangling(rows, table, self._known_keys(table))
+        of_itself = [name for name, parent in _references(table).items() if parent is table]
+        dangling: list[pl.DataFrame] = []
+        if of_itself:
+            rows, dangling = _without_dangling(rows, of_itself, self._known_keys(table))
         return _Decided(rows.sort("row").get_column("fate").cast(pl.Int8), pl.concat([*failures, *dangling]))
 
     def _stored_versions(self, table: type[Table], rows: pl.DataFrame) -> pl.DataFrame:
@@ -275,23 +278,25 @@ def _marks(rows: pl.DataFrame, table: type[Table]) -> list[pl.Expr]:
 
 def _versions(rows: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
     """Add ``fate``: of the good rows of one key the newest loads, its twins and its older versions do not."""
-    good = rows.filter("ok").join(stored, on="key", how="left")
     of_key = ["key", "key2"]
-    newest = pl.col("valid_from").max().over(of_key)
-    at_top = pl.col("valid_from") == newest
+    good = rows.filter("ok").select("row", *of_key, "content", "valid_from")
+    alone = good.select(pl.struct(of_key).is_unique()).to_series()
+    fates = pl.concat([good.filter(alone).select("row", fate=pl.lit(LOAD)), _among_versions(good.filter(~alone))])
+    older = good.join(stored, on="key").filter(pl.col("stored_from") > pl.col("valid_from").max().over(of_key))
+    superseded = pl.col("row").is_in(older.get_column("row").implode())
+    return rows.join(fates, on="row", how="left", maintain_order="left").with_columns(
+        fate=pl.when(superseded).then(OLDER).otherwise(pl.col("fate").fill_null(REFUSED))
+    )
+
+
+def _among_versions(good: pl.DataFrame) -> pl.DataFrame:
+    """Return row and fate of rows whose key occurs more than once."""
+    of_key = ["key", "key2"]
+    at_top = pl.col("valid_from") == pl.col("valid_from").max().over(of_key)
     differs = pl.col("content").filter(at_top).n_unique().over(of_key) > 1
     first = pl.col("row") == pl.col("row").filter(at_top).min().over(of_key)
-    fates = good.select(
-        "row",
-        fate=pl.when(~at_top | (pl.col("stored_from") > newest).fill_null(value=False))
-        .then(OLDER)
-        .when(differs)
-        .then(_CONFLICT)
-        .when(first)
-        .then(LOAD)
-        .otherwise(TWIN),
-    )
-    return rows.join(fates, on="row", how="left", maintain_order="left").with_columns(pl.col("fate").fill_null(REFUSED))
+    fate = pl.when(~at_top).then(OLDER).when(differs).then(_CONFLICT).when(first).then(LOAD).otherwise(TWIN)
+    return good.select("row", fate=fate)
 
 
 def _clashing(rows: pl.DataFrame, column: str, stored: pl.DataFrame) -> pl.Series:
@@ -314,11 +319,10 @@ def _refuse(rows: pl.DataFrame, which: pl.Series) -> tuple[pl.DataFrame, pl.Seri
 
 
 def _without_dangling(
-    rows: pl.DataFrame, table: type[Table], stored: pl.Series
+    rows: pl.DataFrame, columns: Sequence[str], stored: pl.Series
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """Refuse rows that refer to a row of their own table which is neither stored nor loading, until none is left."""
     failures: list[pl.DataFrame] = []
-    columns = [name for name, parent in _references(table).items() if parent is table]
     found = True
     while found:
         found = False
