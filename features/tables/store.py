@@ -154,8 +154,13 @@ class TableWriter:
     _known: pl.DataFrame = field(init=False)
 
     def __post_init__(self) -> None:
-        in_force = current(self.store.versions(self.table), self.table)
-        self._known = in_force.select(*_hashes(self.table)).collect(engine="streaming")
+        # Rows are hashed before the versions are sorted, so that no whole row is held.
+        key = self.table.key()
+        hashed = self.store.versions(self.table).select(
+            key, "valid_from_ts", "loaded_at", "retracted", *_hashes(self.table)
+        )
+        in_force = current(hashed, self.table)
+        self._known = in_force.select("_key1", "_key2", "_row", "_record").collect(engine="streaming")
 
     def upsert(self, rows: pl.DataFrame, *, complete_records: pl.Series | None = None) -> Upserted:
         """Append the rows that are new or changed, and take back what complete records no longer hold.
