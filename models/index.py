@@ -14,11 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.assessment.declare import Entry
-from features.derive.subject_links import Links
 from features.tables.results import SmokeIndex
 from models.contributions import Floats, RuleShares, rule_shares, scale_log_odds
 from models.roll_up import (
-    ASSESSABLE,
     REASONS,
     SUBJECT,
     Columns,
@@ -32,7 +30,6 @@ from models.roll_up import (
 LEVELS = ("red", "orange", "yellow", "blue")
 LEVEL_ZH = {"red": "红", "orange": "橙", "yellow": "黄", "blue": "蓝", "none": "无预警"}
 INSUFFICIENT_ZH = "资料不足"
-CLEAR = "clear"
 TOP_CONTRIBUTIONS = 5
 
 CONTRIBUTION = pl.Schema(
@@ -72,8 +69,7 @@ class Scored:
             ``model``: what the weighting by lambda takes off), ``cap`` or ``floor``. The points of a subject sum to
             its score within 1e-9. ``loss_if_absent`` is a different number: the score less the score without this
             indicator; null for other kinds.
-        without_value: subject, ``id`` and ``answer`` of the indicators that were tried and have no line: the null
-            reason, or ``clear`` where all pairs of the subject were judged and none had anything to store.
+        without_value: subject, ``id`` and ``null_reason`` of the indicators that were tried and could not be judged.
     """
 
     index: pl.DataFrame
@@ -83,7 +79,7 @@ class Scored:
 
 def score_subjects(
     values: pl.DataFrame,
-    links: Links,
+    links: pl.DataFrame,
     entries: Sequence[Entry],
     params: Mapping[str, float],
     *,
@@ -97,7 +93,7 @@ def score_subjects(
 
     Args:
         values: indicator values, columns of ``IndicatorValue``, one row per (indicator, subject).
-        links: the roll-up, from ``subject_links``.
+        links: the roll-up, rows of ``SubjectLink``.
         entries: all indicators of the catalogue; those not built count as applicable and not assessable.
         params: the parameters ``INDEX.*`` without prefix.
         as_of: the moment of scoring.
@@ -120,7 +116,7 @@ def score_subjects(
     at = (chosen["subject"].to_numpy(), chosen["column"].to_numpy())
     weighted[at] = columns.weights[at[1]] * np.maximum(chosen["x"].to_numpy(), 0.0)
     shares = rule_shares(weighted, columns.families, extra=params["family_extra"], cap=params["family_cap"])
-    status = status_of(linked, links.scope, wanted, columns, as_of)
+    status = status_of(linked, n, columns)
     coverage = coverage_of(status, entries, columns, params)
 
     model = _model(wanted, model_scores)
@@ -134,7 +130,7 @@ def score_subjects(
         ]
     ).sort(*SUBJECT, "kind", "id")
     index = _index(wanted, fused, shares, model, coverage, lines, params, as_of)
-    return Scored(index.sort(SUBJECT), lines, _without_value(linked, status, wanted, columns))
+    return Scored(index.sort(SUBJECT), lines, _without_value(linked, wanted, columns))
 
 
 def level(score: float, coverage: float, params: Mapping[str, float]) -> str:
@@ -157,9 +153,8 @@ def not_assessable(
     An indicator that is not built has the reason ``not_built``; one that has no value for this subject, ``no_value``.
     """
     of_subject = (pl.col("subject_type") == subject_type) & (pl.col("subject_id") == subject_id)
-    tried = dict(scored.without_value.filter(of_subject).select("id", "answer").iter_rows())
+    tried = dict(scored.without_value.filter(of_subject).select("id", "null_reason").iter_rows())
     judged = set(scored.contributions.filter(of_subject & (pl.col("kind") == "indicator"))["id"])
-    judged |= {id_ for id_, reason in tried.items() if reason == CLEAR}
     return [
         {
             "id": entry.id,
@@ -410,29 +405,19 @@ def _top(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _without_value(
-    linked: pl.DataFrame, status: NDArray[np.int8], wanted: pl.DataFrame, columns: Columns
-) -> pl.DataFrame:
+def _without_value(linked: pl.DataFrame, wanted: pl.DataFrame, columns: Columns) -> pl.DataFrame:
     """Return what was tried and has no value; of several reasons the latest in the order of reasons (rulings G8)."""
     order = pl.col("null_reason").replace_strict(REASONS, list(range(len(REASONS))), return_dtype=pl.Int64)
-    reasons = (
-        linked.filter(~pl.col("assessable"))
-        .group_by("subject", "column")
-        .agg(order.max().alias("reason"))
-        .with_columns(answer=pl.col("reason").replace_strict(list(range(len(REASONS))), REASONS))
-        .select(pl.col("subject").cast(pl.Int64), pl.col("column").cast(pl.Int64), "answer")
-    )
-    rows, cols = np.nonzero(status == ASSESSABLE)
-    judged = pl.DataFrame({"subject": rows, "column": cols}, schema={"subject": pl.Int64, "column": pl.Int64})
-    valued = linked.filter("assessable").select(pl.col("subject").cast(pl.Int64), pl.col("column").cast(pl.Int64))
-    clear = judged.join(valued, on=["subject", "column"], how="anti").with_columns(answer=pl.lit(CLEAR))
-    both = pl.concat([reasons.join(judged, on=["subject", "column"], how="anti"), clear])
-    ids = pl.DataFrame(
-        {"column": list(range(len(columns.ids))), "id": columns.ids}, schema={"column": pl.Int64, "id": pl.String}
-    )
+    places = list(range(len(columns.ids)))
     return (
-        both.join(wanted.with_columns(pl.col("subject").cast(pl.Int64)), on="subject")
-        .join(ids, on="column")
-        .select(*SUBJECT, "id", "answer")
+        linked.group_by("subject", "column")
+        .agg(order.filter(~pl.col("assessable")).max().alias("reason"), judged=pl.col("assessable").any())
+        .filter(~pl.col("judged"))
+        .join(wanted, on="subject")
+        .select(
+            *SUBJECT,
+            id=pl.col("column").replace_strict(places, columns.ids, return_dtype=pl.String),
+            null_reason=pl.col("reason").replace_strict(list(range(len(REASONS))), REASONS, return_dtype=pl.String),
+        )
         .sort(*SUBJECT, "id")
     )

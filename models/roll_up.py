@@ -1,6 +1,5 @@
 """Rolling indicator values up to the scored subjects: which value stands for which subject, and what was assessable."""
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,8 +8,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.assessment.declare import Entry, NullReason
-from features.clock import months_before
-from features.derive.subject_links import Links
 from models.contributions import Floats
 
 SUBJECT = ["subject_type", "subject_id"]
@@ -63,15 +60,14 @@ class Columns:
         )
 
 
-def wanted_subjects(links: Links, subjects: pl.DataFrame | None) -> pl.DataFrame:
+def wanted_subjects(links: pl.DataFrame, subjects: pl.DataFrame | None) -> pl.DataFrame:
     """Return the subjects to score, sorted and numbered by ``subject``."""
-    frames = [links.rows, links.scope] if subjects is None else [subjects]
-    keys = [frame.select(pl.col(name).cast(pl.String) for name in SUBJECT) for frame in frames]
-    return pl.concat(keys).unique().sort(SUBJECT).with_row_index("subject")
+    keys = (links if subjects is None else subjects).select(pl.col(name).cast(pl.String) for name in SUBJECT)
+    return keys.unique().sort(SUBJECT).with_row_index("subject")
 
 
 def linked_values(
-    values: pl.DataFrame, links: Links, wanted: pl.DataFrame, columns: Columns, params: Mapping[str, float]
+    values: pl.DataFrame, links: pl.DataFrame, wanted: pl.DataFrame, columns: Columns, params: Mapping[str, float]
 ) -> pl.DataFrame:
     """Join every subject with the values that count for it.
 
@@ -115,7 +111,7 @@ def linked_values(
     for role, analyses in ANSWERS_FOR.items():
         answers = pl.when(pl.col("role") == role).then(pl.col("analysis").is_in(sorted(analyses))).otherwise(answers)
     return (
-        links.rows.lazy()
+        links.lazy()
         .join(wanted.lazy(), on=SUBJECT, how="inner")
         .select("subject", "of_type", "of_id", "role", "age_months")
         .join(measured.lazy(), on=["of_type", "of_id"], how="inner")
@@ -154,19 +150,12 @@ def strongest(linked: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def status_of(
-    linked: pl.DataFrame, scope: pl.DataFrame, wanted: pl.DataFrame, columns: Columns, as_of: dt.datetime
-) -> NDArray[np.int8]:
+def status_of(linked: pl.DataFrame, n_subjects: int, columns: Columns) -> NDArray[np.int8]:
     """Return ABSENT, ASSESSABLE, EXCLUDED (not applicable) or UNASSESSABLE for each subject and indicator."""
     per_cell = linked.group_by("subject", "column").agg(
         assessable=pl.col("assessable").any(),
         excluded=pl.col("null_reason").is_in(EXCLUDING).fill_null(value=False).all(),
-        n_values=pl.col("value").n_unique(),
     )
-    shape = (len(wanted), len(columns.ids))
-    status = np.full(shape, ABSENT, dtype=np.int8)
-    n_values = np.zeros(shape, dtype=np.int64)
-    at = (per_cell["subject"].to_numpy(), per_cell["column"].to_numpy())
     code = (
         pl.when("assessable")
         .then(pl.lit(ASSESSABLE))
@@ -174,20 +163,9 @@ def status_of(
         .then(pl.lit(EXCLUDED))
         .otherwise(pl.lit(UNASSESSABLE))
     )
+    status = np.full((n_subjects, len(columns.ids)), ABSENT, dtype=np.int8)
+    at = (per_cell["subject"].to_numpy(), per_cell["column"].to_numpy())
     status[at] = per_cell.select(code.cast(pl.Int8)).to_series().to_numpy()
-    n_values[at] = per_cell["n_values"].to_numpy()
-    scoped = scope.join(wanted, on=SUBJECT, how="inner")
-    for position, entry in enumerate(columns.entries):
-        if entry.state != "built" or not entry.pair_of:
-            continue
-        seen = scoped.filter(pl.col("pair_of") == entry.pair_of)
-        if "window_months" in entry.params:
-            seen = seen.filter(pl.col("met_at") > months_before(as_of, int(entry.params["window_months"])))
-        rows = seen["subject"].to_numpy()
-        # With pairs uncounted, one value is already enough to doubt that another pair was judged.
-        n_pairs = seen["n_pairs"].fill_null(1).to_numpy()
-        clear = rows[n_values[rows, position] < n_pairs]
-        status[clear, position] = ASSESSABLE
     return status
 
 

@@ -17,7 +17,7 @@ import polars as pl
 from features.assessment.declare import Entry
 from features.build import indicator_values
 from features.clock import SHANGHAI, now, parse_moment
-from features.derive.subject_links import Links, subject_links
+from features.derive.subject_links import subject_links
 from features.errors import InputError, SmokeError
 from features.indicators.catalogue import entries, index_params
 from features.tables.contract import SOURCE_TABLES
@@ -66,7 +66,7 @@ class Run:
         as_of: the moment.
         tables: the rows it rests on.
         values: rows of ``IndicatorValue``.
-        links: which value counts for which subject.
+        links: which value counts for which subject, rows of ``SubjectLink``.
         model_scores: as ``score_subjects`` takes them; None without a model.
         model_parts: likewise.
         model_version: the model's version; None without a model.
@@ -75,7 +75,7 @@ class Run:
     as_of: dt.datetime
     tables: SourceTables
     values: pl.DataFrame
-    links: Links
+    links: pl.DataFrame
     model_scores: pl.DataFrame | None = None
     model_parts: pl.DataFrame | None = None
     model_version: str | None = None
@@ -95,11 +95,8 @@ class Run:
 
     def linked(self, types: Sequence[str]) -> pl.DataFrame:
         """Return the subjects of some types that anything is linked to, sorted."""
-        keys = [
-            frame.select(pl.col(name).cast(pl.String) for name in SUBJECT_SCHEMA)
-            for frame in (self.links.rows, self.links.scope)
-        ]
-        return pl.concat(keys).unique().filter(pl.col("subject_type").is_in(list(types))).sort(*SUBJECT_SCHEMA)
+        keys = self.links.select(pl.col(name).cast(pl.String) for name in SUBJECT_SCHEMA)
+        return keys.unique().filter(pl.col("subject_type").is_in(list(types))).sort(*SUBJECT_SCHEMA)
 
 
 def run_as_of(source: SourceTables, as_of: dt.datetime, bundle: Bundle | None) -> Run:
