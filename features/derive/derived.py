@@ -1,22 +1,22 @@
 """The base of derived tables."""
 
-import datetime as dt
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import ClassVar
 
 import dataframely as dy
 import polars as pl
 
-from features.tables.source import SourceTables
-
 
 class Derived(dy.Schema):
-    """A table computed from source tables as of a moment; its schema and its derivation stand together."""
+    """A table computed from source tables as of a moment; its schema and its derivation stand together.
 
-    @classmethod
-    def derive(cls, source: SourceTables, as_of: dt.datetime, **params: Any) -> pl.LazyFrame:  # noqa: ANN401
-        """Compute the table from rows whose event is at or before ``as_of``."""
-        raise TypeError(f"{cls.__name__} does not say how it is derived.")
+    Attributes:
+        derive: computes the table from rows whose event is at or before a moment; every derived table states it as a
+            class method ``derive(source, as_of, ...)``, whose further arguments are parameters of its indicators.
+    """
+
+    derive: ClassVar[Callable[..., pl.LazyFrame]]
 
     @classmethod
     def parameters(cls) -> set[str]:
