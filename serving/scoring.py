@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from features.assessment.declare import Entry
 from features.build import indicator_values
 from features.clock import SHANGHAI, now, parse_moment
 from features.derive.subject_links import subject_links
@@ -30,6 +29,7 @@ from models.bundle import Bundle, load
 from models.explain import contributions
 from models.index import Scored, level_zh, not_assessable, score_subjects
 from models.lot_features import measured_lots
+from models.sentences import sentence_zh
 from serving.messages import (
     Contribution,
     Counterfactual,
@@ -49,13 +49,6 @@ from serving.settings import Settings
 DEFAULT_TYPES = ("lot", "project", "organisation")
 SUBJECT_SCHEMA = {"subject_type": pl.String(), "subject_id": pl.String()}
 _LISTED = {"lot": Lot, "project": Project, "organisation": Organisation}
-_LINE_ZH = {
-    "base": "模型的基准分（尚未看本标段的报价）",
-    "calibration": "校准曲线分段所余、不能归于单个特征的分值",
-    "cap": "总分以 100 为上限，超出部分扣除",
-    "floor": "最高严重度事实已经人工核实，总分提至下限",
-}
-_WEIGHT_ZH = {"rule": "规则分按权重折算后扣除的部分", "model": "模型分按权重折算后扣除的部分"}
 
 
 @dataclass(frozen=True)
@@ -381,35 +374,20 @@ def _explained(one: Subject, row: Mapping[str, Any], lines: Sequence[Mapping[str
 
 
 def _contribution(line: Mapping[str, Any]) -> Contribution:
-    entry = {entry.id: entry for entry in entries()}.get(line["id"]) if line["kind"] == "indicator" else None
+    catalogue = {entry.id: entry for entry in entries()}
+    entry = catalogue[line["id"]] if line["kind"] == "indicator" else None
     return Contribution(
         kind=line["kind"],
         id=line["id"],
         points=line["points"],
         raw_value=line["raw_value"],
         peer_percentile=line["peer_percentile"],
-        sentence_zh=_sentence(line, entry),
+        sentence_zh=sentence_zh(line, catalogue),
         law=list(entry.law) if entry else [],
         evidence=msgspec.json.decode(line["evidence"], type=list[Evidence]) if line["evidence"] else [],
         loss_if_absent=line["loss_if_absent"],
         triggered=line["triggered"],
     )
-
-
-def _sentence(line: Mapping[str, Any], entry: Entry | None) -> str:
-    """Say one line of a score in Chinese, in the subject's own numbers."""
-    if entry is None:
-        if line["kind"] == "weight":
-            return _WEIGHT_ZH[line["id"]]
-        raw = "" if line["raw_value"] is None else f"，实测值 {line['raw_value']:.4g}"
-        return _LINE_ZH.get(line["kind"]) or f"模型特征 {line['id']}{raw}"
-    parts = [entry.name_zh, f"实测值 {line['raw_value']:.4g}"]
-    if line["peer_percentile"] is not None:
-        parts.append(f"高于 {line['peer_percentile']:.0%} 的同类")
-    if line["support_n"] is not None:
-        parts.append(f"依据 {line['support_n']} 个观测")
-    parts.append("达到触发条件" if line["triggered"] else "未达到触发条件")
-    return "，".join(parts) + "。"
 
 
 def _counterfactual(score: float, lines: Sequence[Contribution]) -> Counterfactual | None:

@@ -44,6 +44,14 @@ class Entry:
     params: Mapping[str, Any]
     caution: str
     state: str
+    raw_zh: str = ""
+    """What the raw value is, in the words of an officer."""
+    raw_format: str = ""
+    """How it is written, with its unit: a format such as ``{:.2%}``."""
+    support_zh: str = ""
+    """What ``support_n`` counts."""
+    rule_zh: str = ""
+    """When it fires; parameters in braces."""
     cases: tuple[Mapping[str, Any], ...] = ()
 
 

@@ -65,6 +65,10 @@ def built(text: str, spec: dict[str, str]) -> Entry:
             params=stated["params"],
             caution=stated["caution"],
             state="built",
+            raw_zh=stated["raw"]["zh"],
+            raw_format=stated["raw"]["format"],
+            support_zh=stated["support_zh"],
+            rule_zh=stated["rule_zh"].format(**stated["params"]),
             cases=tuple(stated["cases"]),
         )
     except KeyError as error:
