@@ -34,14 +34,15 @@ def _null_when(n_min: int, *, equal: pl.Expr | None = None) -> dict[NullReason, 
 
     Args:
         n_min: the fewest valid bids.
-        equal: the prices whose spread is a denominator are all equal.
+        equal: the prices whose spread is a denominator are all equal; said only of a lot whose prices are all known.
     """
     unpriced = (PRICE.null_count() > 0) | (PRICE <= 0).any()
     no_competition = LotBid.evaluation_method.col.first().eq("random_draw") | LotBid.method.col.first().is_in(DIRECT)
-    no_spread = pl.lit(False) if equal is None else ~unpriced & (n_min <= N) & equal
+    unknown = ~LotBid.bids_complete.col.first() | unpriced
+    no_spread = pl.lit(False) if equal is None else ~unknown & (n_min <= N) & equal
     return {
         NullReason.NOT_APPLICABLE: no_competition | no_spread,
-        NullReason.MISSING_SOURCE: ~LotBid.bids_complete.col.first() | unpriced,
+        NullReason.MISSING_SOURCE: unknown,
         NullReason.TOO_FEW_OBSERVATIONS: n_min > N,
     }
 
