@@ -44,7 +44,7 @@ def measure(rows: pl.LazyFrame, one: Indicator) -> pl.LazyFrame:
 def compare(measured: pl.DataFrame, one: Indicator) -> pl.DataFrame:
     """Set the subjects of one run against each other: peer percentiles and q-values, where the formula asks."""
     formula = one.formula
-    compared = measured.sort(SUBJECT)
+    compared = measured.sort(SUBJECT, maintain_order=True)
     if formula.peers is not None:
         compared = with_peers(
             compared,
