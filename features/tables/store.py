@@ -12,7 +12,7 @@ A table keeps the contract's columns and these technical ones:
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,7 +120,7 @@ class TableStore:
             )
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> Generator[None]:
         """Hold the one writer's lock of this home; it falls with the process, killed or not.
 
         Raises:
