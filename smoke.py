@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 """Name of each command: the module and attribute that hold it, and one line of help."""
 EXTRA: dict[str, dict[str, tuple[str, str]]] = {"ingest": {"tables": ("features.ingest.tables_command", "tables")}}
 """Commands that another module adds to a group."""
+PARTS = {"train": ("mlflow", "sklearn", "shap"), "serve": ("bentoml", "starlette", "uvicorn", "prometheus_client")}
+"""Optional parts of the installation, and the packages that come with each."""
 
 
 def main() -> None:
@@ -52,6 +54,12 @@ def run(arguments: Sequence[str]) -> int:
         application(name)(list(arguments), prog_name="smoke")
     except SmokeError as error:
         typer.echo(f"smoke {name}: {' '.join(str(error).split())}", err=True)
+        return 1
+    except ModuleNotFoundError as error:
+        part = next((part for part, packages in PARTS.items() if (error.name or "").split(".")[0] in packages), None)
+        if part is None:
+            raise
+        typer.echo(f"smoke {name}: {error.name} is not installed. Mend: install smoke-index[{part}].", err=True)
         return 1
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)

@@ -1,10 +1,8 @@
 """Commands: build, export, indicators."""
 
-import csv
+import datetime as dt
 import hashlib
-import io
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +15,7 @@ from features.build import indicator_values
 from features.clock import now, parse_moment
 from features.errors import InputError
 from features.indicators.catalogue import entries
+from features.output import Format, write_frame
 from features.tables.contract import ALL_TABLES, SOURCE_TABLES
 from features.tables.results import IndicatorValue
 from features.tables.source import read_source_tables
@@ -26,27 +25,23 @@ Home = Annotated[Path, typer.Option(envvar="SMOKE_HOME", help="Folder with all s
 AsOf = Annotated[str, typer.Option("--as-of", help="Date (counts to its end) or time.")]
 LIST_COLUMNS = ("id", "code", "name_zh", "analysis", "severity", "state")
 
-indicators_app = typer.Typer(no_args_is_help=True, help="List or show the 84 indicators.")
+indicators_app = typer.Typer(no_args_is_help=True, help="List, show or run the 84 indicators.")
 
 
-class ListFormat(StrEnum):
-    """How a list is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
+KnownAt = Annotated[str | None, typer.Option(help="Only rows loaded up to this moment.")]
+Formatted = Annotated[Format | None, typer.Option(help="Default: the file's ending, else a table.")]
 
 
-def build(as_of: AsOf, home: Home = Path(".smoke")) -> None:
+def build(as_of: AsOf, known_at: KnownAt = None, home: Home = Path(".smoke")) -> None:
     """Evaluate all built indicators and keep their values. Example: smoke build --as-of 2026-06-30."""
     store = TableStore(home)
-    moment = parse_moment(as_of)
-    run_id = run_name(store, moment.isoformat())
+    moment, known = parse_moment(as_of), _known(known_at)
+    run_id = run_name(store, moment.isoformat(), None if known is None else known.isoformat())
     with store.writing(), Console(stderr=True).status("计算冒烟指标…"):
         if _has_run(store, run_id):
             typer.echo(f"run {run_id} is already built: the tables have not changed since")
             return
-        values = indicator_values(read_source_tables(store), moment, run_id=run_id)
+        values = indicator_values(read_source_tables(store, known), moment, run_id=run_id)
         at = now()
         store.append(
             IndicatorValue,
@@ -62,11 +57,15 @@ def build(as_of: AsOf, home: Home = Path(".smoke")) -> None:
     typer.echo(f"run {run_id}: {values.height} values, {n_fired} fired")
 
 
-def run_name(store: TableStore, moment: str) -> str:
-    """Return the name of a run: equal for equal moment, tables and catalogue, so that a repeated build is one run."""
+def _known(known_at: str | None) -> dt.datetime | None:
+    return None if known_at is None else parse_moment(known_at, field="known_at")
+
+
+def run_name(store: TableStore, moment: str, known_at: str | None) -> str:
+    """Return the name of a run: equal for equal moments, tables and catalogue, so that a repeated build is one run."""
     versions = [store.version(table) for table in SOURCE_TABLES.values()]
     catalogue = [(entry.id, entry.version) for entry in entries()]
-    return hashlib.sha256(json.dumps([moment, versions, catalogue]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([moment, known_at, versions, catalogue]).encode()).hexdigest()[:16]
 
 
 def _has_run(store: TableStore, run_id: str) -> bool:
@@ -75,22 +74,24 @@ def _has_run(store: TableStore, run_id: str) -> bool:
 
 def export(
     table: Annotated[str, typer.Argument(help="Name of the table, such as indicator_value.")],
-    out: Annotated[Path, typer.Option(help="File to write: .parquet or .csv.")],
+    out: Annotated[Path | None, typer.Option(help="File to write: .parquet, .csv or .json.")] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="For results: the moment they were built for.")] = None,
+    known_at: KnownAt = None,
+    format: Formatted = None,  # noqa: A002
     home: Home = Path(".smoke"),
 ) -> None:
     """Write the rows in force of one table. Example: smoke export bid --out bid.parquet."""
     if table not in ALL_TABLES:
         raise InputError(f"There is no table {table!r}.", field="TABLE", mend=f"name one of {', '.join(ALL_TABLES)}.")
-    if out.suffix not in (".parquet", ".csv"):
-        raise InputError(f"{out} has no known ending.", field="--out", mend="end the name in .parquet or .csv.")
     schema, store = ALL_TABLES[table], TableStore(home)
-    rows = latest_run(store.versions(schema), as_of) if schema is IndicatorValue else store.read(schema)
-    frame = rows.select(schema.column_names()).sort(schema.key()).collect()
-    partial = out.with_name(f".{out.name}.partial")
-    frame.write_parquet(partial) if out.suffix == ".parquet" else frame.write_csv(partial)
-    partial.replace(out)
-    typer.echo(f"{frame.height} rows of {table} in {out}")
+    if table in SOURCE_TABLES and as_of is not None:
+        raise InputError(f"{table} holds no results.", field="--as-of", mend="leave it out, or give --known-at.")
+    if schema is IndicatorValue:
+        rows = latest_run(store.versions(schema), as_of)
+    else:
+        rows = store.read(schema, _known(known_at))
+        rows = rows if as_of is None else rows.filter(pl.col("as_of") == parse_moment(as_of))
+    write_frame(rows.select(schema.column_names()).sort(schema.key()).collect(), out, format)
 
 
 def latest_run(versions: pl.LazyFrame, as_of: str | None) -> pl.LazyFrame:
@@ -101,29 +102,64 @@ def latest_run(versions: pl.LazyFrame, as_of: str | None) -> pl.LazyFrame:
 
 
 @indicators_app.command("list")
-def list_indicators(
-    format: Annotated[ListFormat, typer.Option(help="How to print.")] = ListFormat.TABLE,  # noqa: A002
-) -> None:
+def list_indicators(format: Formatted = None) -> None:  # noqa: A002
     """List all 84, built or planned. Example: smoke indicators list --format csv."""
     rows = [{name: getattr(entry, name) for name in LIST_COLUMNS} for entry in entries()]
-    if format is ListFormat.JSON:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=1))
-        return
-    text = io.StringIO()
-    separator = "," if format is ListFormat.CSV else "\t"
-    writer = csv.DictWriter(text, LIST_COLUMNS, delimiter=separator, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    typer.echo(text.getvalue(), nl=False)
+    write_frame(pl.DataFrame(rows), None, format)
+
+
+@indicators_app.command("run")
+def run_indicators(
+    as_of: AsOf,
+    known_at: KnownAt = None,
+    id: Annotated[str | None, typer.Option(help="One indicator, such as SI-022.")] = None,  # noqa: A002
+    out: Annotated[Path | None, typer.Option(help="File for the values; without it, counts are printed.")] = None,
+    format: Formatted = None,  # noqa: A002
+    home: Home = Path(".smoke"),
+) -> None:
+    """Evaluate without keeping anything. Example: smoke indicators run --as-of 2026-06-30 --id SI-022."""
+    if id is not None and _entry(id).state != "built":
+        raise InputError(f"{id} is planned, not yet built.", field="--id", mend="see smoke indicators list.")
+    with Console(stderr=True).status("计算冒烟指标…"):
+        source = read_source_tables(TableStore(home), _known(known_at))
+        values = indicator_values(source, parse_moment(as_of))
+    wanted = values if id is None else values.filter(pl.col("indicator_id") == id)
+    write_frame(counts(wanted) if out is None else wanted, out, format)
+
+
+def counts(values: pl.DataFrame) -> pl.DataFrame:
+    """Count the three answers of each indicator.
+
+    Returns:
+        One row an indicator: id, name_zh, subjects, fired, clear, not_assessable.
+    """
+    names = {entry.id: entry.name_zh for entry in entries()}
+    fired = pl.col("triggered").fill_null(value=False)
+    return (
+        values.group_by(id="indicator_id")
+        .agg(
+            subjects=pl.len(),
+            fired=fired.sum(),
+            clear=(pl.col("assessable") & ~fired).sum(),
+            not_assessable=(~pl.col("assessable")).sum(),
+        )
+        .with_columns(name_zh=pl.col("id").replace_strict(names, return_dtype=pl.String))
+        .select("id", "name_zh", "subjects", "fired", "clear", "not_assessable")
+        .sort("id")
+    )
 
 
 @indicators_app.command("show")
 def show_indicator(id: Annotated[str, typer.Argument(help="Such as SI-022.")]) -> None:  # noqa: A002
     """Show one indicator's texts, law and parameters. Example: smoke indicators show SI-034."""
+    typer.echo(_described(_entry(id)))
+
+
+def _entry(id: str) -> Entry:  # noqa: A002
     found = next((entry for entry in entries() if entry.id == id), None)
     if found is None:
         raise InputError(f"There is no indicator {id!r}.", field="ID", mend="name one of SI-001 to SI-084.")
-    typer.echo(_described(found))
+    return found
 
 
 def _described(entry: Entry) -> str:
@@ -133,6 +169,7 @@ def _described(entry: Entry) -> str:
         f"分析 analysis: {entry.analysis_zh}; 对象 subject: {entry.subject_level} {entry.pair_of}",
         f"严重度 severity: {entry.severity}; 指标族 family: {entry.family}",
         f"依据 law: {'；'.join(entry.law)}",
+        *([f"原始值 raw value: {entry.raw_zh}", f"触发 rule: {entry.rule_zh}"] if entry.state == "built" else []),
         f"参数 parameters: {json.dumps(dict(entry.params), ensure_ascii=False)}",
         f"注意 caution: {entry.caution}",
     ]

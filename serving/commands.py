@@ -3,9 +3,7 @@
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +14,12 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from features.clock import parse_moment
+from features.clock import now, parse_moment
 from features.errors import InputError
+from features.output import Format, write_frame
+from features.tables.results import SmokeIndex
 from features.tables.source import read_source_tables
-from features.tables.store import TableStore
+from features.tables.store import TableStore, TableWriter
 from serving.messages import Explanation, ScoreRequest, Subject
 from serving.scoring import DEFAULT_TYPES, Scorer, champion, score_all
 from serving.settings import Settings, settings_from
@@ -32,15 +32,6 @@ Home = Annotated[Path | None, typer.Option(help="Folder with all state; default 
 AsOf = Annotated[str, typer.Option("--as-of", help="Date (counts to its end) or time.")]
 
 
-class Format(StrEnum):
-    """How results are written."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-    PARQUET = "parquet"
-
-
 def score(
     as_of: AsOf,
     out: Annotated[Path | None, typer.Option(help="File to write; .parquet, .csv or .json tells the format.")] = None,
@@ -49,14 +40,26 @@ def score(
     format: Annotated[Format | None, typer.Option(help="Default: the file's ending, else a table.")] = None,  # noqa: A002
     home: Home = None,
 ) -> None:
-    """Write the index of all subjects. Example: smoke score --as-of 2026-06-30 --out scores.parquet."""
+    """Score all subjects and keep the index in the table smoke_index, unless --known-at replays a past state.
+
+    Example: smoke score --as-of 2026-06-30 --out scores.parquet.
+    """
     settings = _settings(home)
     moment = parse_moment(as_of)
     known = None if known_at is None else parse_moment(known_at, field="known_at")
+    store = TableStore(settings.home)
     with Console(stderr=True).status("计算冒烟指数…"):
-        source = read_source_tables(TableStore(settings.home), known)
-        index = score_all(source, moment, champion(settings), types.split(","))
-    _write(index, out, format)
+        index = score_all(read_source_tables(store, known), moment, champion(settings), types.split(","))
+        if known is None:
+            _keep(store, index)
+    write_frame(index, out, format)
+
+
+def _keep(store: TableStore, index: pl.DataFrame) -> None:
+    """Store an index in the table ``smoke_index``: what is there already stays as it is, what differs is a version."""
+    with store.writing():
+        writer = TableWriter(store, SmokeIndex, now(), "D00")
+        writer.upsert(index.with_columns(source_record_id="index_id"))
 
 
 def explain(
@@ -107,7 +110,7 @@ def demo(
     source = read_source_tables(TableStore(settings.home))
     index = score_all(source, parse_moment(DEMO_AS_OF), None, ["lot"])
     top = index.sort("score", "subject_id", descending=[True, False]).head(10)
-    _write(top.select("subject_id", "score", "coverage", "level"), None, None)
+    write_frame(top.select("subject_id", "score", "coverage", "level"), None)
     typer.echo("The index is rule-led here: the auctions carry no labels, so no model was trained.")
     address = f"http://{settings.host}:{settings.port if port is None else port}"
     body = f'{{"as_of":"{DEMO_AS_OF}","subjects":[{{"type":"lot","id":"{top.item(0, "subject_id")}"}}]}}'
@@ -118,32 +121,6 @@ def demo(
 def _settings(home: Path | None) -> Settings:
     settings = settings_from(os.environ)
     return settings if home is None else replace(settings, home=home)
-
-
-def _write(frame: pl.DataFrame, out: Path | None, format: Format | None) -> None:  # noqa: A002
-    """Write a frame to a file, whole or not at all, or to standard output."""
-    ending = out.suffix.removeprefix(".") if out else ""
-    chosen = format or (Format(ending) if ending in set(Format) else Format.PARQUET if out else Format.TABLE)
-    if out is None:
-        if chosen is Format.PARQUET:
-            raise InputError("Parquet cannot go to the terminal.", field="out", mend="name a file with --out.")
-        if chosen is Format.TABLE:
-            with pl.Config(tbl_rows=20, tbl_hide_dataframe_shape=True):
-                typer.echo(str(frame))
-        else:
-            typer.echo(frame.write_csv() if chosen is Format.CSV else frame.write_json())
-        return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
-        fresh = Path(folder) / out.name
-        if chosen is Format.CSV:
-            frame.write_csv(fresh)
-        elif chosen is Format.JSON:
-            frame.write_json(fresh)
-        else:
-            frame.write_parquet(fresh)
-        fresh.replace(out)
-    typer.echo(f"{out}: {frame.height} rows", err=True)
 
 
 def _show(one: Explanation, as_of: str) -> None:

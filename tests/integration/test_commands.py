@@ -1,0 +1,144 @@
+"""The commands as a user types them, over the shipped auctions."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import smoke
+from features.tables.results import IndicatorValue, SmokeIndex
+from features.tables.store import TableStore
+
+AS_OF = "2015-12-31"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = smoke.run([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    monkeypatch.setenv("COLUMNS", "200")
+    return call
+
+
+@pytest.fixture
+def home(tsuchiura_home: Path, tmp_path: Path) -> Path:
+    """A home of this test's own."""
+    return Path(shutil.copytree(tsuchiura_home, tmp_path / "home"))
+
+
+def test_the_catalogue_lists_84_of_which_13_are_built(run: Run) -> None:
+    code, out, _ = run("indicators", "list", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+
+    assert (code, len(rows)) == (0, 84)
+    assert list(rows[0]) == ["id", "code", "name_zh", "analysis", "severity", "state"]
+    assert {row["state"] for row in rows} == {"built", "planned"}
+    assert sum(row["state"] == "built" for row in rows) == 13
+    assert len(json.loads(run("indicators", "list", "--format", "json")[1])) == 84
+
+
+def test_an_indicator_is_shown_with_law_rule_and_caution(run: Run) -> None:
+    code, out, _ = run("indicators", "show", "SI-022")
+
+    assert code == 0
+    for part in ("报价离散系数过低", "招标投标法实施条例 第40条", "变异系数不超过 2%", "caution"):
+        assert part in out
+
+
+def test_a_run_counts_the_three_answers(run: Run, tsuchiura_home: Path) -> None:
+    code, out, _ = run("indicators", "run", "--as-of", AS_OF, "--format", "json", "--home", tsuchiura_home)
+
+    rows = json.loads(out)
+    assert (code, len(rows)) == (0, 13)
+    assert all(row["fired"] + row["clear"] + row["not_assessable"] == row["subjects"] for row in rows)
+
+
+def test_a_build_is_kept_once_and_exported(run: Run, home: Path, tmp_path: Path) -> None:
+    first, again = run("build", "--as-of", AS_OF, "--home", home), run("build", "--as-of", AS_OF, "--home", home)
+    out = tmp_path / "values.parquet"
+    assert run("export", "indicator_value", "--as-of", AS_OF, "--out", out, "--home", home)[0] == 0
+
+    assert (first[0], again[0]) == (0, 0)
+    assert "already built" in again[1]
+    exported = pl.read_parquet(out)
+    assert exported.columns == IndicatorValue.column_names()
+    assert TableStore(home).versions(IndicatorValue).collect().height == exported.height
+
+
+def test_scores_have_the_columns_of_the_index_and_are_kept_once(run: Run, home: Path, tmp_path: Path) -> None:
+    scores = [tmp_path / "1.parquet", tmp_path / "2.parquet"]
+    for out in scores:
+        assert run("score", "--as-of", AS_OF, "--out", out, "--home", home)[0] == 0
+
+    first, second = (pl.read_parquet(out) for out in scores)
+    assert first.equals(second)
+    assert first.columns == SmokeIndex.column_names()
+    assert TableStore(home).versions(SmokeIndex).collect().height == first.height
+
+
+def test_a_replay_sees_only_what_was_loaded_by_then_and_keeps_nothing(run: Run, home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "before.parquet"
+    code, *_ = run("score", "--as-of", AS_OF, "--known-at", "2025-12-31", "--out", out, "--home", home)
+
+    assert code == 0
+    assert pl.read_parquet(out).is_empty()
+    assert not TableStore(home).exists(SmokeIndex)
+
+
+def test_an_explanation_shows_points_evidence_and_law(run: Run, tsuchiura_home: Path) -> None:
+    code, out, _ = run("explain", "lot:tsu-1696", "--as-of", AS_OF, "--home", tsuchiura_home)
+
+    assert code == 0
+    for part in ("冒烟指数 64.3", "资料不足", "招标投标法实施条例", "bid tsu-1696/bid/1", "无法评估"):
+        assert part in out
+    told = json.loads(run("explain", "lot:tsu-1696", "--as-of", AS_OF, "--format", "json", "--home", tsuchiura_home)[1])
+    assert sum(line["points"] for line in told["contributions"]) == pytest.approx(told["score"], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["indicators", "show", "SI-085"], "SI-085"),
+        (["indicators", "run", "--as-of", AS_OF, "--id", "SI-010"], "SI-010"),
+        (["score", "--as-of", "yesterday"], "yesterday"),
+        (["explain", "boat:1"], "boat:1"),
+        (["explain", "lot:no-such-lot", "--as-of", AS_OF], "no-such-lot"),
+        (["export", "boats"], "boats"),
+        (["build", "--as-of", "2015-13-01"], "2015-13-01"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_with_the_value_and_the_mend(
+    run: Run, tsuchiura_home: Path, arguments: list[str], named: str
+) -> None:
+    if arguments[0] != "indicators" or arguments[1] == "run":
+        arguments = [*arguments, "--home", str(tsuchiura_home)]
+    code, _, err = run(*arguments)
+
+    assert code == 1
+    [line] = err.strip().splitlines()
+    assert named in line
+    assert "Mend: " in line
+
+
+@pytest.mark.parametrize("command", [*smoke.COMMANDS, *["indicators list", "indicators show", "indicators run"]])
+def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
+    code, out, _ = run(*command.split(), "--help")
+
+    assert code == 0
+    assert "Example" in out or "Commands" in out
+
+
+def test_an_unknown_command_is_named(run: Run) -> None:
+    code, _, err = run("sing")
+
+    assert (code, "sing" in err) == (2, True)
