@@ -11,6 +11,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+import dataframely as dy
+
 from features.clock import SHANGHAI
 from features.ingest.cleaning import (
     Money,
@@ -84,6 +86,27 @@ Row = dict[str, Any]
 
 
 @dataclass
+class _Bid:
+    """A bid of one lot on its way into a row.
+
+    Attributes:
+        given: the bid as delivered.
+        path: where it stood.
+        lot: the key of its lot.
+        date: when it was handed in, as far as the release says.
+        shared: whether it is for several lots, with one price.
+        row: its row.
+    """
+
+    given: OcdsBid
+    path: str
+    lot: str
+    date: dt.datetime | None
+    shared: bool
+    row: Row
+
+
+@dataclass
 class Rows:
     """Rows and refusals of a chunk of processes, by table.
 
@@ -102,7 +125,7 @@ class Rows:
     rejections: list[Rejection] = field(default_factory=list[Rejection])
 
 
-class ProcessRefused(ValueError):
+class ProcessError(ValueError):
     """A process cannot be expressed in the contract at all.
 
     Attributes:
@@ -129,7 +152,7 @@ def map_process(typed: Typed, publisher: Publisher, rows: Rows, *, file: str = "
         file: the file it came from, for the quarantine.
 
     Raises:
-        ProcessRefused: the process lacks what the contract cannot do without.
+        ProcessError: the process lacks what the contract cannot do without.
     """
     _Process(typed, publisher, rows, file).add()
 
@@ -143,20 +166,22 @@ class _Process:
         self.publisher = publisher
         self.rows = rows
         self.file = file
-        self.ocid = safe_id(self.release.ocid)
+        self.ocid = process_id(self.release.ocid)
         self.tender: OcdsTender = self.release.tender or OcdsTender()
-        self.parties = {str(p.id): p for p in self.release.parties or [] if p.id is not None}
+        self.parties = {_key(p.id): p for p in self.release.parties or [] if p.id is not None}
+        self.tender_value: Decimal | None = None
         self.lot_rows: dict[str, Row] = {}
-        self.bid_rows: dict[str, Row] = {}
+        self.bids: dict[str, _Bid] = {}
         self.award_rows: dict[str, Row] = {}
+        self.awards_by_no: dict[str, list[Row]] = {}
+        self.contract_rows: dict[str, Row] = {}
 
     def add(self) -> None:
-        if len(self.ocid) > _OCID_MAX:
-            raise ProcessRefused("id_too_long", "the ocid is longer than 120 characters", "ocid", "give a true ocid.")
         object_type = self._object_type()
         for misfit in self.misfits:
-            self._reject("row", misfit.table, misfit.path, "", "wrong_shape", misfit.message, _SHAPE, misfit.raw)
+            self._reject(misfit.level, misfit.table, misfit.path, "", "wrong_shape", misfit.message, _SHAPE, misfit.raw)
         self._region()
+        self.tender_value = self._money(self.tender.value, "tender", "tender.value")
         buyer = self._organisation(self.release.buyer) or self._by_role("buyer")
         tenderer = self._organisation(self.tender.procuring_entity) or self._by_role("procuringEntity") or buyer
         self._lots()
@@ -167,39 +192,30 @@ class _Process:
         self._contracts(tenderer or buyer)
         self._project(buyer or tenderer)
         self._tender(tenderer, object_type)
-        for name, found in (("lot", self.lot_rows), ("bid", self.bid_rows), ("award", self.award_rows)):
-            self.rows.tables[name].extend(found.values())
+        self.rows.tables["lot"].extend(self.lot_rows.values())
+        self.rows.tables["bid"].extend(bid.row for bid in self.bids.values())
+        self.rows.tables["award"].extend(self.award_rows.values())
+        self.rows.tables["contract"].extend(self.contract_rows.values())
 
     # -- the procedure -------------------------------------------------------------------------------------
 
-    def _object_type(self) -> str | None:
-        words = _enum_words("object_type")
-        given = self.tender.main_procurement_category or self.publisher.object_type
-        if given in words:
+    def _object_type(self) -> str:
+        given = clean_text(self.tender.main_procurement_category)
+        if given in _OBJECT_TYPES:
             return given
-        if Tender.columns()["object_type"].nullable:
-            if given is not None:
-                self._reject(
-                    "value",
-                    "tender",
-                    "object_type",
-                    given,
-                    "unknown_word",
-                    f"mainProcurementCategory is {given!r}",
-                    _NOT_KNOWN_HERE,
-                    given,
-                )
-            return None
-        raise ProcessRefused(
+        if given is None and self.publisher.object_type is not None:
+            return self.publisher.object_type
+        raise ProcessError(
             "no_object_type",
-            f"tender.mainProcurementCategory is {given!r}; works, goods or services was expected",
+            f"tender.mainProcurementCategory is {given!r}; {', '.join(sorted(_OBJECT_TYPES))} was expected",
             "tender.mainProcurementCategory",
-            f"give the category, or declare object_type for {self.publisher.scope} in ocds_publishers.yaml.",
+            f"give the category, load with --object-type, or declare it for {self.publisher.scope} in "
+            "ocds_publishers.yaml; a release that adds to another loads after that one.",
         )
 
     def _project(self, owner: str | None) -> None:
         status = "planned" if self._tender_status() == "planned" else "tendering"
-        if any(row["status"] != "draft" for row in self._own("contract")):
+        if any(row["status"] != "draft" for row in self.contract_rows.values()):
             status = "contracted"
         self.rows.tables["project"].append(
             {
@@ -220,7 +236,7 @@ class _Process:
         )
         methods = tender.submission_method
         control = self.publisher.tender_value == "control_price"
-        value = self._money(tender.value, "tender", "tender.value", None)
+        value = self.tender_value
         self.rows.tables["tender"].append(
             {
                 "source_record_id": self.ocid,
@@ -262,7 +278,7 @@ class _Process:
         opening = self._moment(opened, "tender", "tender.bidOpening.date") or deadline
         if opening is not None:
             return opening
-        dates = [row["_date"] for row in self.bid_rows.values() if row["_date"] is not None]
+        dates = [bid.date for bid in self.bids.values() if bid.date is not None]
         return max(dates, default=None)
 
     def _tender_status(self) -> str:
@@ -270,41 +286,41 @@ class _Process:
         if stated is not None:
             return stated
         statuses = {row["status"] for row in self.award_rows.values()}
-        if any(row["status"] != "draft" for row in self._own("contract")):
+        if any(row["status"] != "draft" for row in self.contract_rows.values()):
             return "contracted"
         if "awarded" in statuses:
             return "awarded"
-        if "candidate" in statuses or (self.bid_rows and self.publisher.bids_published == "ranked_candidates"):
+        if "candidate" in statuses or (self.bids and self.publisher.bids_published == "ranked_candidates"):
             return "publicised"
-        return "opened" if self.bid_rows else "published"
+        return "opened" if self.bids else "published"
 
     # -- lots ----------------------------------------------------------------------------------------------
 
     def _lots(self) -> None:
-        lots = [lot for lot in self.tender.lots or [] if lot.id is not None]
+        lots: dict[str, OcdsLot] = {}
         for number, lot in enumerate(self.tender.lots or []):
-            if lot.id is None:
-                self._reject_row("lot", f"tender.lots[{number}].id", lot, "no_id", "the lot has no id", "give it one.")
-        several = len(lots) > 1
-        for lot in lots or [OcdsLot(id=None)]:
-            key = "" if lot.id is None else str(lot.id)
-            if key in self.lot_rows:
-                self._reject_row("lot", f"tender.lots[{key}]", lot, "duplicate_id", "two lots have this id", _ONE)
-                continue
-            self.lot_rows[key] = self._lot(lot, key, several=several)
+            path, key = f"tender.lots[{number}].id", _key(lot.id)
+            if not key:
+                self._reject_row("lot", path, lot, "no_id", "the lot has no id", "give it one.")
+            elif key in lots:
+                self._reject_row("lot", path, lot, "duplicate_id", "two lots have this id", _ONE)
+            else:
+                lots[key] = lot
+        for key, lot in (lots or {"": OcdsLot()}).items():
+            self.lot_rows[key] = self._lot(lot, key, several=len(lots) > 1)
 
     def _lot(self, lot: OcdsLot, key: str, *, several: bool) -> Row:
         title = clean_text(self.tender.title) or self._tender_no()
-        stated = lot.value if lot.value is not None or several else self.tender.value
         currency = _currency(lot.value) or _currency(self.tender.value)
         control = self.publisher.tender_value == "control_price"
-        value = self._money(stated, "lot", "tender.lots.value", None)
+        own = lot.value is not None or several
+        value = self._money(lot.value, "lot", f"tender.lots[{key}].value") if own else self.tender_value
         return {
             "source_record_id": self.ocid,
             "lot_id": self._id("", key) if several else self.ocid,
             "tender_id": self.ocid,
             "project_id": self.ocid,
-            "lot_no": clean_text(key) or "1",
+            "lot_no": key or "1",
             "name": clean_text(lot.title) or title,
             "scope_text": clean_text(lot.description) or (None if several else clean_text(self.tender.description)),
             "category_code": self._category(key if several else None),
@@ -319,7 +335,7 @@ class _Process:
         for item in self.tender.items or []:
             if item.classification is None or item.classification.id is None:
                 continue
-            if key is None or item.related_lot is None or str(item.related_lot) == key:
+            if key is None or item.related_lot is None or _key(item.related_lot) == key:
                 code = clean_text(str(item.classification.id))
                 scheme = (item.classification.scheme or "").upper()
                 return code.partition("-")[0] if code and scheme == "CPV" else code
@@ -327,7 +343,7 @@ class _Process:
 
     def _settle_lots(self) -> None:
         """Fill what a lot owes to its bids and awards: whether all bids are there, and its status."""
-        given = Counter(row["lot_id"] for row in self.bid_rows.values())
+        given = Counter(bid.row["lot_id"] for bid in self.bids.values())
         single = len(self.lot_rows) == 1
         awarded = {row["lot_id"] for row in self.award_rows.values() if row["status"] == "awarded"}
         failed = {
@@ -351,7 +367,7 @@ class _Process:
 
     def _stated_bids(self, key: str, *, single: bool) -> float | None:
         for statistic in (self.release.bids.statistics if self.release.bids else None) or []:
-            own = single if statistic.related_lot is None else str(statistic.related_lot) == key
+            own = single if statistic.related_lot is None else _key(statistic.related_lot) == key
             if statistic.measure == "bids" and statistic.value is not None and own:
                 return statistic.value
         return self.tender.number_of_tenderers if single else None
@@ -359,53 +375,48 @@ class _Process:
     # -- bids ----------------------------------------------------------------------------------------------
 
     def _bids(self) -> None:
-        details = (self.release.bids.details if self.release.bids else None) or []
-        for number, bid in enumerate(details):
+        for number, bid in enumerate((self.release.bids.details if self.release.bids else None) or []):
             self._bid(bid, f"bids.details[{number}]")
         self._settle_currencies()
 
     def _bid(self, bid: OcdsBid, path: str) -> None:
-        refuse = lambda at, reason, message, mend: self._reject_row("bid", f"{path}{at}", bid, reason, message, mend)  # noqa: E731
         if bid.status == "invited":
             return
-        if bid.status not in _BID_STATUS:
-            refuse(".status", "unknown_word", f"the bid's status is {bid.status!r}", _NOT_KNOWN_HERE)
-            return
-        if bid.id is None:
-            refuse(".id", "no_id", "the bid has no id", "give it one.")
-            return
+        key = _key(bid.id)
         members = [org for org in map(self._organisation, bid.tenderers or []) if org is not None]
-        if not members:
-            refuse(".tenderers", "no_tenderer", "the bid names no tenderer", "name the bidder.")
-            return
         lots = self._lots_of(bid.related_lots)
-        if not lots:
-            refuse(".relatedLots", "unknown_lot", "the bid does not say which of the lots it is for", _SAY_LOT)
+        ids = {lot: self._id("bid/", key if len(lots) == 1 else f"{key}/{lot}") for lot in lots}
+        problem = None
+        if bid.status not in _BID_STATUS:
+            problem = (".status", "unknown_word", f"the bid's status is {bid.status!r}", _NOT_KNOWN_HERE)
+        elif not key:
+            problem = (".id", "no_id", "the bid has no id", "give it one.")
+        elif not members:
+            problem = (".tenderers", "no_tenderer", "the bid names no tenderer", "name the bidder.")
+        elif not lots:
+            problem = (".relatedLots", "unknown_lot", "the bid does not say which of the lots it is for", _SAY_LOT)
+        elif not self.bids.keys().isdisjoint(ids.values()):
+            problem = (".id", "duplicate_id", "two bids have this id", _ONE)
+        if problem is not None:
+            at, reason, message, mend = problem
+            self._reject_row("bid", f"{path}{at}", bid, reason, message, mend)
             return
         date = self._moment(bid.date, "bid", f"{path}.date")
-        lead = self._party(bid.tenderers[0]) if bid.tenderers else None
-        for lot in lots:
-            key = str(bid.id) if len(lots) == 1 else f"{bid.id}/{lot}"
-            if key in self.bid_rows:
-                refuse(".id", "duplicate_id", "two bids have this id", _ONE)
-                return
-            self.bid_rows[key] = {
+        together = list(dict.fromkeys(members))
+        named_so = any("联合体" in (party.name or "") for party in map(self._party, bid.tenderers or []) if party)
+        for lot, bid_id in ids.items():
+            row: Row = {
                 "source_record_id": self.ocid,
-                "bid_id": self._id("bid/", key),
+                "bid_id": bid_id,
                 "lot_id": self.lot_rows[lot]["lot_id"],
                 "tender_id": self.ocid,
                 "bidder_org_id": members[0],
-                "is_consortium": len(set(members)) > 1 or "联合体" in ((lead.name if lead else None) or ""),
-                "consortium_org_ids": json.dumps(list(dict.fromkeys(members))) if len(set(members)) > 1 else None,
+                "is_consortium": len(together) > 1 or named_so,
+                "consortium_org_ids": json.dumps(together) if len(together) > 1 else None,
                 "bid_price": None,
                 "status": self._bid_status(bid.status),
-                "_bid": bid,
-                "_lot": lot,
-                "_path": path,
-                "_date": date,
-                "_members": members,
-                "_shared": len(lots) > 1,
             }
+            self.bids[bid_id] = _Bid(bid, path, lot, date, len(lots) > 1, row)
 
     def _bid_status(self, status: str | None) -> str:
         if status == "valid" and self.publisher.bids_published == "ranked_candidates":
@@ -414,120 +425,120 @@ class _Process:
 
     def _settle_currencies(self) -> None:
         """Give each lot its currency, then read the prices of the bids in it."""
-        by_lot: dict[str, list[str]] = {}
-        for key, row in self.bid_rows.items():
-            by_lot.setdefault(row["_lot"], []).append(key)
-        for lot, keys in by_lot.items():
+        by_lot: dict[str, list[_Bid]] = {}
+        for bid in self.bids.values():
+            by_lot.setdefault(bid.lot, []).append(bid)
+        for lot, bids in by_lot.items():
             own: str | None = self.lot_rows[lot]["currency"]
-            seen = {c for key in keys if (c := _currency(self.bid_rows[key]["_bid"].value)) is not None}
+            seen = {currency for bid in bids if (currency := _currency(bid.given.value)) is not None}
             if own is None and len(seen) == 1:
                 own = self.lot_rows[lot]["currency"] = next(iter(seen))
-            for key in keys:
-                self._price(key, own, disagree=own is None and len(seen) > 1)
+            for bid in bids:
+                self._price(bid, own, disagree=own is None and len(seen) > 1)
 
-    def _price(self, key: str, currency: str | None, *, disagree: bool) -> None:
-        row = self.bid_rows[key]
-        bid: OcdsBid = row["_bid"]
-        path = f"{row['_path']}.value"
-        given = _currency(bid.value)
-        if bid.value is None or bid.value.amount is None:
+    def _price(self, bid: _Bid, currency: str | None, *, disagree: bool) -> None:
+        value, path = bid.given.value, f"{bid.path}.value"
+        given = _currency(value)
+        if value is None or value.amount is None:
             return
         if disagree:
             message = "the bids of this lot are in several currencies and the lot names none"
-            self._reject_value("bid", path, bid.value, "currency_unknown", message, "give tender.value.currency.")
+            self._reject_value("bid", path, value, "currency_unknown", message, "give tender.value.currency.")
         elif given is not None and currency is not None and given != currency:
             message = f"the bid is in {given}, its lot in {currency}"
-            self._reject_row("bid", path, bid, "currency_differs", message, "give the bid in the lot's currency.")
-            del self.bid_rows[key]
-        elif row["_shared"]:
+            self._reject_row("bid", path, bid.given, "currency_differs", message, "give the bid in the lot's currency.")
+            del self.bids[bid.row["bid_id"]]
+        elif bid.shared:
             message = "one price covers several lots"
-            self._reject_value("bid", path, bid.value, "shared_price", message, "give one bid a lot.")
+            self._reject_value("bid", path, value, "shared_price", message, "give one bid a lot.")
         else:
-            row["bid_price"] = self._money(bid.value, "bid", path, currency)
+            bid.row["bid_price"] = self._money(value, "bid", path)
 
     def _drop_slipped_units(self) -> None:
         """Take out prices that stand in 万元 among prices in 元: about 1/10,000 of the others' median."""
-        prices: dict[str, list[tuple[str, Decimal]]] = {}
-        for key, row in self.bid_rows.items():
-            if row["bid_price"]:
-                prices.setdefault(row["lot_id"], []).append((key, row["bid_price"]))
-        for priced in prices.values():
-            amounts = [amount for _, amount in priced]
+        priced: dict[str, list[_Bid]] = {}
+        for bid in self.bids.values():
+            if bid.row["bid_price"]:
+                priced.setdefault(bid.lot, []).append(bid)
+        for bids in priced.values():
+            amounts = [bid.row["bid_price"] for bid in bids]
             if len(amounts) < 2 or max(amounts) * _SLIP_BAND < min(amounts) * _SLIP:
                 continue
-            for place, (key, amount) in enumerate(priced):
+            for place, (bid, amount) in enumerate(zip(bids, amounts, strict=True)):
                 if _slipped(amount, statistics.median(amounts[:place] + amounts[place + 1 :])):
-                    row = self.bid_rows[key]
-                    row["bid_price"] = None
+                    bid.row["bid_price"] = None
                     message = f"{amount} is about 1/10,000 of the other bids of its lot, as if written in 万元"
-                    self._reject_value(
-                        "bid", f"{row['_path']}.value", row["_bid"].value, "unit_slip", message, "give 元, not 万元."
-                    )
+                    value = bid.given.value or Value()
+                    self._reject_value("bid", f"{bid.path}.value", value, "unit_slip", message, _IN_YUAN)
 
     # -- awards and contracts ------------------------------------------------------------------------------
 
     def _awards(self) -> None:
         for number, award in enumerate(self.release.awards or []):
-            self._award(award, f"awards[{number}]")
+            if award.status != "unsuccessful":
+                self._award(award, f"awards[{number}]")
 
     def _award(self, award: OcdsAward, path: str) -> None:
-        refuse = lambda at, reason, message, mend: self._reject_row(
-            "award", f"{path}{at}", award, reason, message, mend
-        )
-        if award.status == "unsuccessful":
-            return
-        if award.status not in _AWARD_STATUS:
-            refuse(".status", "unknown_word", f"the award's status is {award.status!r}", _NOT_KNOWN_HERE)
-            return
-        if award.id is None:
-            refuse(".id", "no_id", "the award has no id", "give it one.")
-            return
+        key = _key(award.id)
         suppliers = [org for org in map(self._organisation, award.suppliers or []) if org is not None]
-        related = award.related_bid if award.related_bid is not None else next(iter(award.related_bids or []), None)
-        named = self.bid_rows.get(str(related)) if related is not None else None
-        if named is not None and not suppliers:
-            suppliers = [named["bidder_org_id"]]
+        named = self._named_bids(award)
+        lots = self._lots_of(award.related_lots) or list(dict.fromkeys(bid.lot for bid in named))
         if not suppliers:
-            refuse(".suppliers", "no_supplier", "the award names no supplier", "name the winner.")
-            return
-        lots = self._lots_of(award.related_lots) or ([named["_lot"]] if named is not None else [])
-        if not lots:
-            refuse(".relatedLots", "unknown_lot", "the award does not say which of the lots it is for", _SAY_LOT)
+            suppliers = list(dict.fromkeys(bid.row["bidder_org_id"] for bid in named))
+        ids = {lot: self._id("award/", key if len(lots) == 1 else f"{key}/{lot}") for lot in lots}
+        problem = None
+        if award.status not in _AWARD_STATUS:
+            problem = (".status", "unknown_word", f"the award's status is {award.status!r}", _NOT_KNOWN_HERE)
+        elif not key:
+            problem = (".id", "no_id", "the award has no id", "give it one.")
+        elif not suppliers:
+            problem = (".suppliers", "no_supplier", "the award names no supplier", "name the winner.")
+        elif not lots:
+            problem = (".relatedLots", "unknown_lot", "the award does not say which of the lots it is for", _SAY_LOT)
+        elif not self.award_rows.keys().isdisjoint(ids.values()):
+            problem = (".id", "duplicate_id", "two awards have this id", _ONE)
+        if problem is not None or award.status is None:
+            at, reason, message, mend = problem or ("", "", "", "")
+            self._reject_row("award", f"{path}{at}", award, reason, message, mend)
             return
         published = self._moment(award.date, "award", f"{path}.date")
-        for lot in lots:
-            key = str(award.id) if len(lots) == 1 else f"{award.id}/{lot}"
-            if key in self.award_rows:
-                refuse(".id", "duplicate_id", "two awards have this id", _ONE)
-                return
-            bid = named if named is not None and named["_lot"] == lot else self._bid_of(lot, suppliers)
-            status = _AWARD_STATUS[award.status]
-            self.award_rows[key] = {
+        status = _AWARD_STATUS[award.status]
+        for lot, award_id in ids.items():
+            bid = next((bid for bid in named if bid.lot == lot), None) or self._bid_of(lot, suppliers)
+            row: Row = {
                 "source_record_id": self.ocid,
-                "award_id": self._id("award/", key),
+                "award_id": award_id,
                 "lot_id": self.lot_rows[lot]["lot_id"],
-                "bid_id": bid["bid_id"] if bid else None,
-                "org_id": bid["bidder_org_id"] if bid else suppliers[0],
-                "amount": self._award_amount(award, path, lot, bid, shared=len(lots) > 1),
+                "bid_id": bid.row["bid_id"] if bid else None,
+                "org_id": bid.row["bidder_org_id"] if bid else suppliers[0],
+                "amount": self._award_amount(award, f"{path}.value", lot, bid, shared=len(lots) > 1),
                 "result_published_at": published,
                 "status": status,
             }
-            if bid is not None and status == "awarded" and bid["status"] in ("valid", "candidate", "submitted"):
-                bid["status"] = "awarded"
-            elif bid is not None and status == "candidate" and bid["status"] == "valid":
-                bid["status"] = "candidate"
+            self.award_rows[award_id] = row
+            self.awards_by_no.setdefault(key, []).append(row)
+            if bid is not None and status == "awarded" and bid.row["status"] in ("valid", "candidate", "submitted"):
+                bid.row["status"] = "awarded"
+            elif bid is not None and status == "candidate" and bid.row["status"] == "valid":
+                bid.row["status"] = "candidate"
 
-    def _bid_of(self, lot: str, suppliers: Sequence[str]) -> Row | None:
+    def _named_bids(self, award: OcdsAward) -> list[_Bid]:
+        """Return the bids that an award refers to by their id."""
+        given = [award.related_bid, *(award.related_bids or [])]
+        keys = {_key(one) for one in given if one is not None}
+        return [bid for bid in self.bids.values() if _key(bid.given.id) in keys] if keys else []
+
+    def _bid_of(self, lot: str, suppliers: Sequence[str]) -> _Bid | None:
         """Find the bid of the winner: the one bid of the lot whose lead bidder is among the suppliers."""
         found = [
-            row
-            for row in self.bid_rows.values()
-            if row["_lot"] == lot and row["bidder_org_id"] in suppliers and row["status"] != "withdrawn"
+            bid
+            for bid in self.bids.values()
+            if bid.lot == lot and bid.row["bidder_org_id"] in suppliers and bid.row["status"] != "withdrawn"
         ]
         return found[0] if len(found) == 1 else None
 
-    def _award_amount(self, award: OcdsAward, path: str, lot: str, bid: Row | None, *, shared: bool) -> Decimal | None:
-        value, path = award.value, f"{path}.value"
+    def _award_amount(self, award: OcdsAward, path: str, lot: str, bid: _Bid | None, *, shared: bool) -> Decimal | None:
+        value = award.value
         if value is None or value.amount is None:
             return None
         given, own = _currency(value), self.lot_rows[lot]["currency"]
@@ -541,81 +552,71 @@ class _Process:
             return None
         if own is None:
             self.lot_rows[lot]["currency"] = given
-        amount = self._money(value, "award", path, own)
-        if amount and bid is not None and bid["bid_price"] and _slipped(amount, bid["bid_price"]):
+        amount = self._money(value, "award", path)
+        if amount and bid is not None and bid.row["bid_price"] and _slipped(amount, bid.row["bid_price"]):
             message = f"{amount} is about 1/10,000 of the bid, as if written in 万元"
-            self._reject_value("award", path, value, "unit_slip", message, "give 元, not 万元.")
+            self._reject_value("award", path, value, "unit_slip", message, _IN_YUAN)
             return None
         return amount
 
     def _contracts(self, party_a: str | None) -> None:
-        seen: set[str] = set()
         for number, contract in enumerate(self.release.contracts or []):
-            self._contract(contract, f"contracts[{number}]", party_a, seen)
+            self._contract(contract, f"contracts[{number}]", party_a)
 
-    def _contract(self, contract: OcdsContract, path: str, party_a: str | None, seen: set[str]) -> None:
-        award = self.award_rows.get(str(contract.award_id)) if contract.award_id is not None else None
-        if award is None and contract.award_id is None and len(self.award_rows) == 1:
-            award = next(iter(self.award_rows.values()))
+    def _contract(self, contract: OcdsContract, path: str, party_a: str | None) -> None:
+        key = _key(contract.id)
+        contract_id = self._id("contract/", key)
+        awards = self.awards_by_no.get(_key(contract.award_id), [])
+        if contract.award_id is None and len(self.award_rows) == 1:
+            awards = list(self.award_rows.values())
+        winners = {award["org_id"] for award in awards}
         problem = None
-        if contract.id is None:
+        if not key:
             problem = (".id", "no_id", "the contract has no id", "give it one.")
-        elif str(contract.id) in seen:
+        elif contract_id in self.contract_rows:
             problem = (".id", "duplicate_id", "two contracts have this id", _ONE)
-        elif award is None:
-            problem = (".awardID", "no_supplier", "the contract names no award of this process", "give its awardID.")
+        elif len(winners) != 1:
+            problem = (".awardID", "no_supplier", "the contract names no award with one winner", "give its awardID.")
         elif party_a is None:
             problem = ("", "no_buyer", "the process names no buyer", "name the buyer.")
         elif contract.status is not None and contract.status not in _CONTRACT_STATUS:
             problem = (".status", "unknown_word", f"the contract's status is {contract.status!r}", _NOT_KNOWN_HERE)
-        if problem is not None or award is None:
-            at, reason, message, mend = problem or ("", "", "", "")
+        if problem is not None:
+            at, reason, message, mend = problem
             self._reject_row("contract", f"{path}{at}", contract, reason, message, mend)
             return
-        seen.add(str(contract.id))
         signed = self._moment(contract.date_signed, "contract", f"{path}.dateSigned")
-        given = _currency(contract.value)
-        own = next((row["currency"] for row in self.lot_rows.values() if row["lot_id"] == award["lot_id"]), None)
-        amount = None
-        if given is not None and own is not None and given != own and contract.value is not None:
-            message = f"the contract is in {given}, its lot in {own}"
-            self._reject_value(
-                "contract", f"{path}.value", contract.value, "currency_differs", message, "give the lot's currency."
-            )
-        else:
-            amount = self._money(contract.value, "contract", f"{path}.value", own)
-        self.rows.tables["contract"].append(
-            {
-                "source_record_id": self.ocid,
-                "contract_id": self._id("contract/", str(contract.id)),
-                "project_id": self.ocid,
-                "lot_id": award["lot_id"],
-                "tender_id": self.ocid,
-                "party_a_org_id": party_a,
-                "party_b_org_id": award["org_id"],
-                "signed_at": signed,
-                "amount": amount,
-                "status": _CONTRACT_STATUS.get(contract.status or "", "signed" if signed else "draft"),
-            }
-        )
+        self.contract_rows[contract_id] = {
+            "source_record_id": self.ocid,
+            "contract_id": contract_id,
+            "project_id": self.ocid,
+            "lot_id": awards[0]["lot_id"] if len(awards) == 1 else None,
+            "tender_id": self.ocid,
+            "party_a_org_id": party_a,
+            "party_b_org_id": awards[0]["org_id"],
+            "signed_at": signed,
+            "amount": self._contract_amount(contract, f"{path}.value", {award["lot_id"] for award in awards}),
+            "status": _CONTRACT_STATUS.get(contract.status or "", "signed" if signed else "draft"),
+        }
+
+    def _contract_amount(self, contract: OcdsContract, path: str, lots: set[str]) -> Decimal | None:
+        value, given = contract.value, _currency(contract.value)
+        own = {row["currency"] for row in self.lot_rows.values() if row["lot_id"] in lots} - {None}
+        if value is not None and given is not None and own and own != {given}:
+            message = f"the contract is in {given}, its lot in {' and '.join(sorted(own))}"
+            self._reject_value("contract", path, value, "currency_differs", message, "give the lot's currency.")
+            return None
+        return self._money(value, "contract", path)
 
     # -- parts ---------------------------------------------------------------------------------------------
-
-    def _own(self, table: str) -> list[Row]:
-        found: list[Row] = []
-        for row in reversed(self.rows.tables[table]):
-            if row["source_record_id"] != self.ocid:
-                break
-            found.append(row)
-        return found
 
     def _lots_of(self, related: Iterable[Text] | None) -> list[str]:
         """Return the keys of the lots meant; empty when that is not told or a lot is not known."""
         if len(self.lot_rows) == 1:
             only = next(iter(self.lot_rows))
-            known = not related or only == "" or any(str(lot) == only for lot in related)
+            known = not related or only == "" or any(_key(lot) == only for lot in related)
             return [only] if known else []
-        keys = list(dict.fromkeys(str(lot) for lot in related or []))
+        keys = list(dict.fromkeys(_key(lot) for lot in related or []))
         return keys if all(key in self.lot_rows for key in keys) else []
 
     def _region(self) -> None:
@@ -631,7 +632,7 @@ class _Process:
     def _party(self, reference: Party | None) -> Party | None:
         if reference is None:
             return None
-        full = self.parties.get(str(reference.id)) if reference.id is not None else None
+        full = self.parties.get(_key(reference.id)) if reference.id is not None else None
         return full if full is not None and full.name else reference
 
     def _by_role(self, role: str) -> str | None:
@@ -650,7 +651,7 @@ class _Process:
         code = _uscc(party) or _uscc(reference)
         org_id = code or scoped_id(self.publisher.scope, clean_name(identifier) or name)
         known = self.rows.organisations.get(org_id)
-        if known is None or known["name"] != name:
+        if known is None or (known["name"] != name and known["source_record_id"] == self.publisher.scope):
             self.rows.organisations[org_id] = {
                 "source_record_id": self.publisher.scope,
                 "org_id": org_id,
@@ -661,8 +662,8 @@ class _Process:
 
     def _id(self, kind: str, key: str) -> str:
         """Return an id below the ocid, free of ``~`` and at most 200 characters."""
-        whole = f"{self.ocid}/{kind}{safe_id(key)}"
-        return whole if len(whole) <= ID_MAX else f"{self.ocid}/{kind}{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        whole = f"{self.ocid}/{kind}{key}"
+        return whole if len(whole) <= ID_MAX else f"{self.ocid}/{kind}{_digest(key)}"
 
     def _moment(self, text: str | None, table: str, path: str) -> dt.datetime | None:
         if text is None:
@@ -673,7 +674,7 @@ class _Process:
             return None
         return moment
 
-    def _money(self, value: Value | None, table: str, path: str, currency: str | None) -> Decimal | None:
+    def _money(self, value: Value | None, table: str, path: str) -> Decimal | None:
         if value is None or value.amount is None:
             return None
         read = read_money(value.amount)
@@ -703,12 +704,26 @@ class _Process:
 
 _SHAPE = "give it the shape of the OCDS schema."
 _ONE = "give each an id of its own."
+_IN_YUAN = "give 元, not 万元."
 _SAY_LOT = "name one of the tender's lots in relatedLots."
 
 
-def safe_id(text: str) -> str:
-    """Return an identifier without blanks at its ends and free of ``~``, which separates the ends of a pair."""
-    return (clean_text(text) or "").replace("~", "%7E")
+def process_id(ocid: str) -> str:
+    """Return an ocid as the id of its project and tender: one form, and no ``/``, which ids of its parts have.
+
+    Raises:
+        ProcessError: it is blank or too long.
+    """
+    cleaned = _key(ocid).replace("/", "%2F")
+    if not 0 < len(cleaned) <= _OCID_MAX:
+        found = "longer than 120 characters" if cleaned else "blank"
+        raise ProcessError("bad_ocid", f"the ocid is {found}", "ocid", "give the ocid of the process.")
+    return cleaned
+
+
+def _key(identifier: Text) -> str:
+    """Return an identifier in one form, free of ``~``, which separates the ends of a pair; empty for none."""
+    return "" if identifier is None else (clean_text(str(identifier)) or "").replace("~", "%7E")
 
 
 def scoped_id(scope: str, key: str) -> str:
@@ -754,6 +769,8 @@ def _read_moment(text: str) -> dt.datetime | Problem | None:
     return read_moment(text, SHANGHAI)
 
 
-@lru_cache(maxsize=16)
-def _enum_words(column: str) -> frozenset[str]:
-    return frozenset(getattr(Tender.columns()[column], "categories", None) or ())
+def _words(column: dy.Column) -> frozenset[str]:
+    return frozenset(column.categories) if isinstance(column, dy.Enum) else frozenset()
+
+
+_OBJECT_TYPES = _words(Tender.columns()["object_type"])

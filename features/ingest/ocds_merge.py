@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import polars as pl
-from deltalake import DeltaTable, WriterProperties, write_deltalake
+from deltalake import WriterProperties, write_deltalake
 from ocdsmerge import CompiledRelease
 from ocdsmerge.exceptions import OCDSMergeError
 from ocdsmerge.rules import MergeRules
 
-from features.ingest.ocds_files import decode
+from features.ingest.ocds_files import encode
 from features.tables.columns import ZONE
 
 ARCHIVE_SCHEMA: dict[str, pl.DataType] = {
@@ -52,11 +53,10 @@ class Release:
     Attributes:
         ocid: the process.
         release_id: its id.
-        date: when it was published.
-        content: SHA-256 of its canonical JSON, 32 hex digits.
+        date: when it was published; one that does not say counts from its load.
+        content: SHA-256 of its canonical JSON and of what is declared about its publisher, 32 hex digits.
         compiled: whether it states the whole process (a compiled release) or a part.
-        text: its JSON.
-        body: its JSON as objects.
+        text: its canonical JSON.
         record: where it stood in its file.
         file: the file.
     """
@@ -67,66 +67,64 @@ class Release:
     content: str
     compiled: bool
     text: bytes
-    body: dict[str, Any]
     record: str = ""
     file: str = ""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Return its JSON as objects."""
+        return cast(dict[str, Any], msgspec.json.decode(self.text))
 
 
 @dataclass
 class Archive:
-    """The releases loaded so far, raw, in a Delta table beside the source tables."""
+    """The releases loaded so far, raw, in a Delta table beside the source tables.
+
+    What is held in memory is an index of 32 bytes a release: hashes of its ocid and content, and its sequence.
+    """
 
     home: Path
-    _contents: set[bytes] | None = field(default=None, init=False, repr=False)
-    _compiled: dict[str, dt.datetime | None] = field(
-        default_factory=dict[str, "dt.datetime | None"], init=False, repr=False
-    )
-    _sequence: int = field(default=0, init=False, repr=False)
+    _index: pl.DataFrame = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        stored = self._stored().select("ocid", "content", "sequence")
+        self._index = stored.select(*_INDEX).collect(engine="streaming")
 
     @property
     def path(self) -> Path:
         """Return the folder of the table."""
         return self.home / "tables" / "ocds_release"
 
-    def holds(self, content: str) -> bool:
-        """Tell whether a release of this content is archived."""
-        return bytes.fromhex(content) in self._index()
-
-    def knows(self, ocid: str) -> bool:
-        """Tell whether any release of the process is archived."""
-        self._index()
-        return ocid in self._compiled
-
-    def compiled_at(self, ocid: str) -> dt.datetime | None:
-        """Return the date of the latest compiled release archived of a process."""
-        self._index()
-        return self._compiled.get(ocid)
+    def holds(self, contents: Sequence[str]) -> list[bool]:
+        """Tell of each content whether a release of it is archived."""
+        asked = pl.DataFrame({"content": contents}, schema={"content": pl.String}).select(*_INDEX[1:3])
+        found = asked.join(self._index, on=asked.columns, how="left", maintain_order="left")
+        return found.get_column("sequence").is_not_null().to_list()
 
     def releases_of(self, ocids: Iterable[str]) -> dict[str, list[Release]]:
         """Return the archived releases of processes, in the order they were loaded."""
-        wanted = sorted(set(ocids))
-        if not wanted or not self._exists():
+        wanted = pl.Series("ocid", sorted(set(ocids)), dtype=pl.String)
+        places = self._index.join(wanted.to_frame().select(_INDEX[0]), on="_ocid", how="semi").get_column("sequence")
+        if places.is_empty():
             return {}
+        # The sequence grows from file to file of the table, so its bounds spare most files.
         found = (
-            pl.scan_delta(str(self.path))
-            .filter(pl.col("ocid").is_in(wanted))
-            .with_columns(pl.col("date").dt.convert_time_zone(ZONE))
+            self._stored()
+            .filter(pl.col("sequence").is_between(places.min(), places.max()), pl.col("ocid").is_in(wanted.implode()))
             .sort("sequence")
-            .select("ocid", "release_id", "date", "content", "is_compiled", "raw")
+            .select("ocid", "release_id", pl.col("date").dt.convert_time_zone(ZONE), "content", "is_compiled", "raw")
             .collect()
         )
         stored: dict[str, list[Release]] = {}
         for ocid, release_id, date, content, compiled, raw in found.iter_rows():
-            text = raw.encode()
-            body = cast(dict[str, Any], decode(text))
-            stored.setdefault(ocid, []).append(Release(ocid, release_id, date, content, compiled, text, body))
+            stored.setdefault(ocid, []).append(Release(ocid, release_id, date, content, compiled, raw.encode()))
         return stored
 
     def add(self, releases: Sequence[Release], loaded_at: dt.datetime) -> None:
         """Archive releases in one atomic commit. Call it last: what is archived is not loaded again."""
         if not releases:
             return
-        index = self._index()
+        start = int(cast(int, self._index.get_column("sequence").max())) + 1 if self._index.height else 0
         rows = pl.DataFrame(
             {
                 "ocid": [r.ocid for r in releases],
@@ -136,56 +134,49 @@ class Archive:
                 "is_compiled": [r.compiled for r in releases],
                 "raw": [r.text.decode("utf-8") for r in releases],
                 "loaded_at": [loaded_at] * len(releases),
-                "sequence": range(self._sequence, self._sequence + len(releases)),
+                "sequence": range(start, start + len(releases)),
             },
             schema=ARCHIVE_SCHEMA,
         ).with_columns(pl.selectors.datetime().dt.convert_time_zone("UTC"))
         self.path.mkdir(parents=True, exist_ok=True)
         properties = WriterProperties(compression="ZSTD", compression_level=3)
         write_deltalake(self.path, rows.to_arrow(), mode="append", writer_properties=properties)
-        self._sequence += len(releases)
-        for release in releases:
-            index.add(bytes.fromhex(release.content))
-            self._note(release.ocid, release.date if release.compiled else None)
+        self._index = pl.concat([self._index, rows.select(*_INDEX)])
 
-    def _note(self, ocid: str, compiled_at: dt.datetime | None) -> None:
-        known = self._compiled.get(ocid)
-        self._compiled[ocid] = max(known, compiled_at) if known and compiled_at else known or compiled_at
-
-    def _exists(self) -> bool:
-        return (self.path / "_delta_log").is_dir() and DeltaTable(self.path).version() >= 0
-
-    def _index(self) -> set[bytes]:
-        """Return the hashes of all archived contents, read once; dates of compiled releases alongside."""
-        if self._contents is None:
-            self._contents = set()
-            if self._exists():
-                stored = (
-                    pl.scan_delta(str(self.path))
-                    .select("ocid", "content", "sequence", pl.col("date").dt.convert_time_zone(ZONE).alias("date"))
-                    .collect(engine="streaming")
-                )
-                compiled = (
-                    pl.scan_delta(str(self.path))
-                    .filter("is_compiled")
-                    .select("ocid", pl.col("date").dt.convert_time_zone(ZONE))
-                    .collect()
-                )
-                self._contents = {bytes.fromhex(content) for content in stored.get_column("content")}
-                self._compiled = dict.fromkeys(stored.get_column("ocid").unique().to_list())
-                for ocid, date in compiled.iter_rows():
-                    self._note(ocid, date)
-                self._sequence = cast(int, stored.get_column("sequence").max()) + 1
-        return self._contents
+    def _stored(self) -> pl.LazyFrame:
+        if not (self.path / "_delta_log").is_dir():
+            return pl.LazyFrame(schema=ARCHIVE_SCHEMA)
+        return pl.scan_delta(str(self.path))
 
 
-def content_hash(canonical: bytes) -> str:
-    """Return 32 hex digits that tell contents apart."""
-    return hashlib.sha256(canonical).hexdigest()[:32]
+_INDEX = (
+    pl.col("ocid").hash(1).alias("_ocid"),
+    pl.col("content").hash(1).alias("_content1"),
+    pl.col("content").hash(2).alias("_content2"),
+    pl.col("sequence"),
+)
 
 
-def state(releases: Sequence[Release]) -> dict[str, Any]:
-    """Return what a process's releases add up to.
+def content_hash(canonical: bytes, declared: object) -> str:
+    """Return 32 hex digits that tell contents apart, and the same content under other declarations.
+
+    Args:
+        canonical: a release's JSON in one form.
+        declared: what is known about its publisher; a release that is read otherwise is loaded anew.
+    """
+    return hashlib.sha256(b"\x1f".join([canonical, repr(declared).encode()])).hexdigest()[:32]
+
+
+def changes_nothing(release: Release, known: Iterable[Release]) -> bool:
+    """Tell whether a compiled release that is known already overrides a release: a later one, or one as late."""
+    latest = max((one.date for one in known if one.compiled), default=None)
+    if latest is None:
+        return False
+    return release.date < latest if release.compiled else release.date <= latest
+
+
+def state(releases: Sequence[Release]) -> bytes:
+    """Return what a process's releases add up to, as JSON.
 
     The latest compiled release (of equal dates: the one loaded later) with all later partial releases merged on
     top; without any compiled release, all partial ones merged.
@@ -200,19 +191,16 @@ def state(releases: Sequence[Release]) -> dict[str, Any]:
     compiled = [release for release in ordered if release.compiled]
     if compiled:
         base = compiled[-1]
-        parts = [release for release in ordered if not release.compiled and release.date > base.date]
-        if not parts:
-            return base.body
-        ordered = [base, *parts]
+        ordered = [base, *[one for one in ordered if not one.compiled and one.date > base.date]]
     if len(ordered) == 1:
-        return ordered[0].body
+        return ordered[0].text
     merger = CompiledRelease(merge_rules=MERGE_RULES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # two children of one id: the later one counts
         try:
             for release in ordered:
                 merger.append(release.body)
-        except (OCDSMergeError, TypeError, AttributeError) as error:
+            return encode(merger.asdict())
+        except (OCDSMergeError, TypeError, AttributeError, KeyError) as error:
             message = f"the releases of {ordered[0].ocid} cannot be merged: {error}"
             raise ValueError(message) from error
-        return merger.asdict()

@@ -1,5 +1,6 @@
 """What publishers of OCDS data are known to publish: declared in ``ocds_publishers.yaml``, by prefix of ocids."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -7,6 +8,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
+import dataframely as dy
 import yaml
 
 from features.errors import InputError
@@ -50,11 +52,13 @@ class Publishers:
         declared: by prefix.
         bids_published: overrides the declaration.
         region_code: overrides the declaration.
+        object_type: overrides the declaration; releases that name a category keep it.
     """
 
     declared: Mapping[str, Publisher]
     bids_published: BidsPublished | None = None
     region_code: str | None = None
+    object_type: str | None = None
 
     def of(self, ocid: str) -> Publisher:
         """Return the publisher of an ocid: the longest declared prefix, else its first two parts."""
@@ -62,22 +66,31 @@ class Publishers:
         publisher = self.declared[max(matching, key=len)] if matching else Publisher(_prefix(ocid))
         if self.bids_published is not None:
             publisher = replace(publisher, bids_published=self.bids_published)
+        if self.object_type is not None:
+            publisher = replace(publisher, object_type=self.object_type)
         if self.region_code is not None and self.region_code != publisher.region_code:
             publisher = replace(publisher, region_code=self.region_code, region_name=None, region_level=None)
         return publisher
 
 
-def publishers(*, bids_published: str | None = None, region_code: str | None = None) -> Publishers:
+def publishers(
+    *, bids_published: BidsPublished | None = None, region_code: str | None = None, object_type: str | None = None
+) -> Publishers:
     """Return the declared publishers with the overrides of a command.
 
     Raises:
-        InputError: an override is no word that is known.
+        InputError: an override is no word or code that is known.
     """
-    if bids_published not in (None, "all", "ranked_candidates"):
+    if region_code is not None and not re.fullmatch(r"\d{6}(\d{3})?", region_code):
         raise InputError(
-            f"--bids-published is {bids_published!r}.", field="bids_published", mend="say all or ranked_candidates."
+            f"--region is {region_code!r}.", field="region", mend="give a code of GB/T 2260, such as 420500."
         )
-    return Publishers(_declared(), bids_published, region_code)
+    words = _words("object_type")
+    if object_type is not None and object_type not in words:
+        raise InputError(
+            f"--object-type is {object_type!r}.", field="object_type", mend=f"give one of {', '.join(words)}."
+        )
+    return Publishers(_declared(), bids_published, region_code, object_type)
 
 
 @cache
@@ -91,10 +104,8 @@ def _publisher(scope: str, facts: dict[str, Any]) -> Publisher:
     sources = facts.get("sources", {})
     stated = {key: value for key, value in facts.items() if key != "sources"}
     unsourced = stated.keys() - sources.keys()
-    columns = Tender.columns()
     for key in ("law_regime", "method", "object_type"):
-        words = getattr(columns[key], "categories", None)
-        if words is not None and key in stated and stated[key] not in words:
+        if key in stated and stated[key] not in _words(key):
             raise InputError(
                 f"{scope} declares {key} {stated[key]!r}.", field=key, mend="use a word of the data model."
             )
@@ -110,3 +121,8 @@ def _publisher(scope: str, facts: dict[str, Any]) -> Publisher:
 def _prefix(ocid: str) -> str:
     parts = ocid.split("-")
     return "-".join(parts[:2]) if parts[0] == "ocds" and len(parts) > 2 else parts[0]
+
+
+def _words(column: str) -> list[str]:
+    declared = Tender.columns()[column]
+    return list(declared.categories) if isinstance(declared, dy.Enum) else []

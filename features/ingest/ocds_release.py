@@ -1,7 +1,8 @@
 """The fields of an OCDS release that are used, typed; a child that does not fit is set aside, not its release."""
 
+import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -93,7 +94,7 @@ class OcdsTender(_Struct):
     submission_method: list[str] | None = None
     tender_period: Period | None = None
     bid_opening: Opening | None = None
-    number_of_tenderers: int | None = None
+    number_of_tenderers: float | None = None
     procuring_entity: Party | None = None
     lots: list[OcdsLot] | None = None
     items: list[Item] | None = None
@@ -172,19 +173,23 @@ _CHILDREN: tuple[tuple[tuple[str, ...], type[msgspec.Struct], str], ...] = (
     (("awards",), OcdsAward, "award"),
     (("contracts",), OcdsContract, "contract"),
 )
+_PLACE = re.compile(r"\$((?:\.\w+)+)")
+_FIELDS_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A child that has the wrong shape.
+    """A part that has the wrong shape.
 
     Attributes:
+        level: ``row`` for a child such as a bid, ``value`` for a field of the release or its tender.
         path: where it stood, such as ``bids.details[2]``.
         table: the table it would have gone to.
         message: what is wrong with it.
         raw: its JSON.
     """
 
+    level: Literal["row", "value"]
     path: str
     table: str
     message: str
@@ -193,63 +198,70 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A typed release and the children that did not fit."""
+    """A typed release and the parts that did not fit."""
 
     release: OcdsRelease
     misfits: list[Misfit] = field(default_factory=list[Misfit])
 
 
-def typed(content: dict[str, Any], text: bytes | None = None) -> Typed:
-    """Type a release; children of the wrong shape are set aside.
+def typed(text: bytes) -> Typed:
+    """Type a release; parts of the wrong shape are set aside.
 
     Args:
-        content: the release as objects.
-        text: its JSON, when at hand: decoding it straight is the fast way.
+        text: its JSON.
 
     Raises:
-        msgspec.ValidationError: the release itself has the wrong shape.
+        msgspec.ValidationError: it is no release, or its ocid is no text.
     """
-    if text is not None:
-        try:
-            return Typed(_DECODER.decode(text))
-        except msgspec.DecodeError:
-            pass
+    try:
+        return Typed(_DECODER.decode(text))
+    except msgspec.ValidationError:
+        content: dict[str, Any] = msgspec.json.decode(text)
     misfits: list[Misfit] = []
-    fitting = dict(content)
     for path, kind, table in _CHILDREN:
-        _sift(fitting, path, kind, table, misfits)
-    return Typed(msgspec.convert(fitting, OcdsRelease), misfits)
+        _sift(content, path, kind, table, misfits)
+    for _ in range(_FIELDS_MAX):
+        try:
+            return Typed(msgspec.convert(content, OcdsRelease), misfits)
+        except msgspec.ValidationError as error:
+            misfits.append(_take_out(content, error))
+    return Typed(msgspec.convert(content, OcdsRelease), misfits)
+
+
+def _take_out(content: dict[str, Any], error: msgspec.ValidationError) -> Misfit:
+    """Set the field that an error names to null and return it; only the ocid cannot be spared."""
+    place = _PLACE.search(str(error))
+    if place is None or place[1] in (".ocid", ".id", ".date"):
+        raise error
+    *parents, last = place[1].removeprefix(".").split(".")
+    holder = content
+    for parent in parents:
+        holder = holder[parent]
+    wrong, holder[last] = holder.get(last), None
+    table = "tender" if parents[:1] == ["tender"] else ""
+    return Misfit("value", ".".join([*parents, last]), table, str(error), _raw(wrong))
 
 
 def _sift(
     content: dict[str, Any], path: tuple[str, ...], kind: type[msgspec.Struct], table: str, misfits: list[Misfit]
 ) -> None:
-    """Replace the list at a path by its fitting members, copying what is changed on the way."""
+    """Replace the list at a path by its fitting members."""
     *parents, last = path
-    holder = content
+    holder: Any = content
     for parent in parents:
-        inner = holder.get(parent)
-        if not isinstance(inner, dict):
-            return
-        holder[parent] = dict(inner)
-        holder = holder[parent]
-    children = holder.get(last)
-    if children is None:
-        return
-    where = ".".join(path)
+        holder = holder.get(parent) if isinstance(holder, dict) else None
+    children = holder.get(last) if isinstance(holder, dict) else None
     if not isinstance(children, list):
-        misfits.append(Misfit(where, table, f"{where} is no list", _raw(children)))
-        holder[last] = None
         return
     fitting: list[object] = []
-    for number, child in enumerate(children):
+    for number, child in enumerate(cast(list[object], children)):
         try:
             msgspec.convert(child, kind)
         except msgspec.ValidationError as error:
-            misfits.append(Misfit(f"{where}[{number}]", table, str(error), _raw(child)))
+            misfits.append(Misfit("row", f"{'.'.join(path)}[{number}]", table, str(error), _raw(child)))
         else:
             fitting.append(child)
-    holder[last] = fitting
+    cast(dict[str, Any], holder)[last] = fitting
 
 
 def _raw(content: object) -> str:
