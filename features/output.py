@@ -1,6 +1,5 @@
 """Writing a frame where a command was asked to: a file, whole or not at all, or standard output."""
 
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 
@@ -40,13 +39,12 @@ def write_frame(frame: pl.DataFrame, out: Path | None, format: Format | None = N
     if chosen is Format.TABLE:
         raise InputError("A table is for the terminal.", field="--format", mend="say json, csv or parquet.")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
-        fresh = Path(folder) / out.name
-        if chosen is Format.PARQUET:
-            frame.write_parquet(fresh)
-        else:
-            fresh.write_text(_text(frame, chosen), encoding="utf-8")
-        fresh.replace(out)
+    fresh = out.with_name(f".{out.name}.partial")
+    if chosen is Format.PARQUET:
+        frame.write_parquet(fresh)
+    else:
+        fresh.write_text(_text(frame, chosen), encoding="utf-8")
+    fresh.replace(out)
     typer.echo(f"{out}: {frame.height} rows", err=True)
 
 
