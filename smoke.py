@@ -29,8 +29,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("serving.commands", "demo", "load the shipped auctions, build, score and serve"),
 }
 """Name of each command: the module and attribute that hold it, and one line of help."""
-EXTRA: dict[str, dict[str, tuple[str, str]]] = {"ingest": {"tables": ("features.ingest.tables_command", "tables")}}
-"""Commands that another module adds to a group."""
 PARTS = {"train": ("mlflow", "sklearn", "shap"), "serve": ("bentoml", "starlette", "uvicorn", "prometheus_client")}
 """Optional parts of the installation, and the packages that come with each."""
 
@@ -82,8 +80,6 @@ def application(name: str) -> typer.Typer:
     module, attribute, _ = COMMANDS[name]
     part: typer.Typer | Callable[..., Any] = getattr(import_module(module), attribute)
     if isinstance(part, typer.Typer):
-        for added, (extra_module, extra) in EXTRA.get(name, {}).items():
-            part.command(added)(getattr(import_module(extra_module), extra))
         app.add_typer(part, name=name)
     else:
         app.command(name)(part)

@@ -1,0 +1,278 @@
+"""The commands ``smoke ingest ocds`` and ``smoke quarantine``; ``smoke ingest tables`` has a module of its own."""
+
+import csv
+import io
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table as Grid
+
+from features.clock import now
+from features.errors import InputError
+from features.ingest.ocds import Loaded, load_ocds, replay_ocds
+from features.ingest.ocds_files import SOURCE as OCDS
+from features.ingest.ocds_files import Delivery
+from features.ingest.ocds_publishers import BidsPublished, publishers
+from features.ingest.quarantine import MASK, Quarantine, masked
+from features.ingest.tables import SOURCE as TABLES
+from features.ingest.tables import replay_rows
+from features.ingest.tables_command import tables
+
+Format = Literal["table", "json", "csv"]
+Home = Annotated[Path, typer.Option(envvar="SMOKE_HOME", help="where all state lives")]
+Output = Annotated[Format, typer.Option("--format", help="table for people, json or csv for programs")]
+SourceCode = Annotated[str, typer.Option(help="the source system that the rows are from")]
+Bids = Annotated[
+    BidsPublished | None,
+    typer.Option(help="whether the releases hold all bids or only the ranked ones; default: as declared"),
+]
+RegionCode = Annotated[str | None, typer.Option("--region", help="the division of the procedures, GB/T 2260")]
+ObjectType = Annotated[str | None, typer.Option(help="the object type of releases that name none: works, goods, ...")]
+
+_LISTED = ("id", "loaded_at", "source", "file", "record", "table", "level", "field", "value", "reason", "message")
+_ON_SCREEN = ("id", "record", "table", "field", "value", "reason", "mend")
+_PERSONAL_KEYS = frozenset({"contactPoint", "contactPoints"})
+
+ingest_app = typer.Typer(help="Load a delivery.", no_args_is_help=True)
+quarantine_app = typer.Typer(help="What could not be taken: list, show and replay.", no_args_is_help=True)
+ingest_app.command()(tables)
+
+
+@ingest_app.command()
+def ocds(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="releases, records or packages: JSON, JSON lines, gzip")],
+    home: Home = Path(".smoke"),
+    bids_published: Bids = None,
+    region: RegionCode = None,
+    object_type: ObjectType = None,
+    source_code: SourceCode = "S01",
+    output: Output = "table",
+) -> None:
+    """Load OCDS releases: packages, records, compiled or single releases; JSON or JSON lines, plain or gzip.
+
+    Releases of one process are merged by date with those loaded before. A release that is known already is unchanged,
+    one that a later compiled release overrides is superseded. A release that cannot be read goes to quarantine; of
+    one that loads, single bids, awards or values may, see smoke quarantine list.
+
+    Example: smoke ingest ocds releases.jsonl --region 420500 --bids-published all
+    """
+    started = time.monotonic()
+    declared = publishers(bids_published=bids_published, region_code=region, object_type=object_type)
+    with _reading(file) as delivery:
+        loaded = load_ocds(home, delivery, declared, loaded_at=now(), source_code=source_code)
+    _print_one({"source": OCDS, **_counts(loaded), "seconds": round(time.monotonic() - started, 3)}, output)
+
+
+@quarantine_app.command("list")
+def list_entries(
+    home: Home = Path(".smoke"),
+    source: Annotated[Literal["ocds", "tables"] | None, typer.Option(help="only entries of this adapter")] = None,
+    state: Annotated[Literal["open", "replayed", "all"], typer.Option(help="which entries")] = "open",
+    summary: Annotated[bool, typer.Option("--summary", help="count entries by table, field and reason")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="print only the oldest entries")] = None,
+    output: Output = "table",
+) -> None:
+    """List what could not be taken, oldest first, with the reason and the mend. Personal data are not shown.
+
+    Example: smoke quarantine list --summary
+    """
+    found = Quarantine(home).list(source=source, state=None if state == "all" else state)
+    if summary:
+        by = ["source", "table", "level", "field", "reason", "mend"]
+        counted = found.with_columns(pl.col("field").str.replace_all(r"\[.*?\]", "[]")).group_by(by).len("count")
+        _print_rows(
+            counted.sort("count", *by, descending=[True, *[False] * len(by)]).to_dicts(), output, [*by, "count"]
+        )
+        return
+    shown = found if limit is None else found.head(limit)
+    columns = _ON_SCREEN if output == "table" else (*_LISTED, "mend", "state")
+    _print_rows([_plain(row) for row in shown.select(columns).iter_rows(named=True)], output, columns)
+    if output == "table":
+        typer.echo(f"{shown.height:,} of {found.height:,} entries; smoke quarantine show ID shows one whole.")
+
+
+@quarantine_app.command()
+def show(
+    entry: Annotated[str, typer.Argument(metavar="ID", help="an id of smoke quarantine list")],
+    home: Home = Path(".smoke"),
+    output: Output = "table",
+) -> None:
+    """Show one entry with the record as delivered. Personal data are not shown.
+
+    Example: smoke quarantine show 3f1c9a60b2d4e871
+    """
+    found = _plain(Quarantine(home).show(entry))
+    found["raw"] = _without_personal_data(str(found["table"]), str(found["raw"]))
+    if output != "table":
+        _print_one(found, output)
+        return
+    grid = Grid.grid(padding=(0, 2))
+    for name, value in found.items():
+        grid.add_row(name, escape(str(value)))
+    Console().print(grid)
+
+
+@quarantine_app.command()
+def replay(
+    ids: Annotated[list[str] | None, typer.Option("--id", help="an entry; can be given several times")] = None,
+    every: Annotated[bool, typer.Option("--all", help="all open entries")] = False,
+    mended: Annotated[Path | None, typer.Option(help="the record of the one --id, mended: JSON")] = None,
+    home: Home = Path(".smoke"),
+    bids_published: Bids = None,
+    region: RegionCode = None,
+    object_type: ObjectType = None,
+    source_code: SourceCode = "S01",
+    output: Output = "table",
+) -> None:
+    """Judge open entries again, after a mend: of a declaration, of the rows they refer to, or of the record itself.
+
+    Releases and rows that are taken now are loaded. A refused bid, award or value of an OCDS release is settled when
+    the process, as it stands in the archive now, holds nothing that is refused there.
+
+    Example: smoke quarantine replay --all --object-type works
+    """
+    if bool(ids) == every:
+        raise InputError("Which entries is not said.", field="id", mend="give --id ID or --all.")
+    started, moment, quarantine = time.monotonic(), now(), Quarantine(home)
+    if mended is None:
+        pending = {source: quarantine.pending_raw(source, ids) for source in (OCDS, TABLES)}
+    else:
+        pending = _mended(quarantine, ids or [], mended)
+    absent = set(ids or []).difference(*[entries.get_column("id") for entries in pending.values()])
+    if absent:
+        raise InputError(
+            f"No entry that is open, and kept whole, has the id {min(absent)!r}.",
+            field="id",
+            mend="take an id from smoke quarantine list, or give the record with --mended.",
+        )
+    declared = publishers(bids_published=bids_published, region_code=region, object_type=object_type)
+    taken = {
+        OCDS: replay_ocds(home, pending[OCDS], declared, loaded_at=moment, source_code=source_code)[1],
+        TABLES: replay_rows(home, pending[TABLES], loaded_at=moment, source_code=source_code)[1],
+    }
+    counts = {"replayed": sum(map(len, pending.values())), "taken": sum(map(len, taken.values()))}
+    row = {**counts, "refused": counts["replayed"] - counts["taken"], "seconds": round(time.monotonic() - started, 3)}
+    _print_one(row, output)
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[Delivery]:
+    """Yield a delivery whose reading is shown on a terminal."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(file.name, total=file.stat().st_size if file.is_file() else None)
+        yield Delivery(file, on_bytes=lambda read: bar.update(task, completed=read))
+
+
+def _counts(loaded: Loaded) -> dict[str, int]:
+    counts = loaded.counts
+    return {
+        "read": counts.read,
+        "loaded": counts.loaded,
+        "unchanged": counts.unchanged,
+        "superseded": counts.superseded,
+        "quarantined": counts.quarantined,
+        "rows_quarantined": loaded.rows,
+        "values_quarantined": loaded.values,
+    }
+
+
+def _mended(quarantine: Quarantine, ids: Sequence[str], mended: Path) -> dict[str, pl.DataFrame]:
+    """Return the one entry with the record of a file in place of the one it was refused for, by source."""
+    if len(ids) != 1:
+        raise InputError("--mended is for one entry.", field="mended", mend="give one --id with it.")
+    entry = quarantine.show(ids[0])
+    if entry["source"] == OCDS and entry["level"] != "release":
+        raise InputError(
+            f"{ids[0]} is a part of the release of {entry['record']}.",
+            field="mended",
+            mend="load the release again, mended, with smoke ingest ocds.",
+        )
+    try:
+        text = mended.read_text(encoding="utf-8")
+        json.loads(text)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{mended} is no JSON file in UTF-8.", field="mended", mend="give the record as JSON."
+        ) from error
+    columns = dict.fromkeys(("id", "record", "table", "level", "field", "file", "raw", "raw_encoding"), pl.String)
+    row = {name: entry[name] for name in columns} | {"raw": text, "raw_encoding": "text"}
+    one, none = pl.DataFrame([row], schema=columns), pl.DataFrame(schema=columns)
+    is_open = entry["state"] == "open"
+    return {source: one if is_open and entry["source"] == source else none for source in (OCDS, TABLES)}
+
+
+def _without_personal_data(table: str, raw: str) -> str:
+    """Hide the cells of personal columns, and the contact points of parties."""
+    try:
+        content: object = json.loads(raw)
+    except ValueError:
+        return raw
+    return json.dumps(_hidden(content, table), ensure_ascii=False)
+
+
+def _hidden(content: object, table: str) -> object:
+    if isinstance(content, list):
+        return [_hidden(one, table) for one in cast(list[object], content)]
+    if not isinstance(content, dict):
+        return content
+    found: dict[str, object] = {}
+    for name, value in cast(dict[str, object], content).items():
+        if name in _PERSONAL_KEYS or (isinstance(value, str) and masked(table, name, value) == MASK):
+            found[name] = MASK
+        else:
+            found[name] = _hidden(value, table)
+    return found
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
+
+
+def _print_one(row: Mapping[str, Any], output: Format) -> None:
+    """Print one row: a grid, a JSON object, or CSV."""
+    if output == "json":
+        typer.echo(json.dumps(row, ensure_ascii=False))
+    else:
+        _print_rows([row], output)
+
+
+def _print_rows(rows: Sequence[Mapping[str, Any]], output: Format, columns: Sequence[str] = ()) -> None:
+    """Print rows: a grid, a JSON array, or CSV.
+
+    Args:
+        rows: all with the same columns.
+        output: how.
+        columns: the heading, should there be no row.
+    """
+    names = list(rows[0]) if rows else list(columns)
+    if output == "json":
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+    elif output == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        typer.echo(text.getvalue(), nl=False)
+    else:
+        grid = Grid(*names)
+        for row in rows:
+            grid.add_row(*[escape(f"{value:,}" if isinstance(value, int) else str(value)) for value in row.values()])
+        Console().print(grid)
