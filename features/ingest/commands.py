@@ -5,7 +5,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -90,9 +90,8 @@ def list_entries(
     if summary:
         by = ["source", "table", "level", "field", "reason", "mend"]
         counted = found.with_columns(pl.col("field").str.replace_all(r"\[.*?\]", "[]")).group_by(by).len("count")
-        _print_rows(
-            counted.sort("count", *by, descending=[True, *[False] * len(by)]).to_dicts(), output, [*by, "count"]
-        )
+        most_first = counted.sort("count", *by, descending=[True, *[False] * len(by)])
+        _print_rows(most_first.to_dicts(), output, most_first.columns)
         return
     shown = found if limit is None else found.head(limit)
     columns = _ON_SCREEN if output == "table" else (*_LISTED, "mend", "state")
@@ -166,7 +165,7 @@ def replay(
 
 
 @contextmanager
-def _reading(file: Path) -> Iterator[Delivery]:
+def _reading(file: Path) -> Generator[Delivery]:
     """Yield a delivery whose reading is shown on a terminal."""
     with Progress(
         TextColumn("{task.description}"),
@@ -209,14 +208,12 @@ def _mended(quarantine: Quarantine, ids: Sequence[str], mended: Path) -> dict[st
         text = mended.read_text(encoding="utf-8")
         json.loads(text)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{mended} is no JSON file in UTF-8.", field="mended", mend="give the record as JSON."
-        ) from error
-    columns = dict.fromkeys(("id", "record", "table", "level", "field", "file", "raw", "raw_encoding"), pl.String)
-    row = {name: entry[name] for name in columns} | {"raw": text, "raw_encoding": "text"}
-    one, none = pl.DataFrame([row], schema=columns), pl.DataFrame(schema=columns)
-    is_open = entry["state"] == "open"
-    return {source: one if is_open and entry["source"] == source else none for source in (OCDS, TABLES)}
+        mend = "give the record as JSON."
+        raise InputError(f"{mended} is no JSON file in UTF-8.", field="mended", mend=mend) from error
+    names = ("id", "record", "table", "level", "field", "file")
+    one = pl.DataFrame([{**{name: str(entry[name]) for name in names}, "raw": text, "raw_encoding": "text"}])
+    taken = one if entry["state"] == "open" else one.clear()
+    return {source: taken if entry["source"] == source else one.clear() for source in (OCDS, TABLES)}
 
 
 def _without_personal_data(table: str, raw: str) -> str:
