@@ -175,12 +175,9 @@ class Scorer:
         Raises:
             ProblemError: the request cannot be answered.
         """
-        run, subjects = self._prepared(request)
-        known = _known(run, subjects)
-        scored = run.scored(_frame([one for one in subjects if one in known]))
-        index = _by_subject(scored.index)
+        run, subjects, _, index = self._answered(request)
         results = [
-            Result(one.type, one.id, **(_numbers(index[one]) if one in known else _unknown(one))) for one in subjects
+            Result(one.type, one.id, **(_numbers(index[one]) if one in index else _unknown(one))) for one in subjects
         ]
         return ScoreResponse(run.as_of.isoformat(), run.model_version, results)
 
@@ -190,20 +187,24 @@ class Scorer:
         Raises:
             ProblemError: the request cannot be answered.
         """
-        run, subjects = self._prepared(request)
-        known = _known(run, subjects)
-        scored = run.scored(_frame([one for one in subjects if one in known]))
-        index = _by_subject(scored.index)
+        run, subjects, scored, index = self._answered(request)
         lines: dict[Subject, list[Mapping[str, Any]]] = {}
         for row in scored.contributions.iter_rows(named=True):
             lines.setdefault(Subject(row["subject_type"], row["subject_id"]), []).append(row)
         results = [
             _explained(one, index[one], lines.get(one, []), scored)
-            if one in known
+            if one in index
             else Explanation(one.type, one.id, **_unknown(one))
             for one in subjects
         ]
         return ExplainResponse(run.as_of.isoformat(), run.model_version, results)
+
+    def _answered(self, request: ScoreRequest) -> tuple[Run, list[Subject], Scored, dict[Subject, Mapping[str, Any]]]:
+        """Return the run, the subjects asked for, what the index says, and its rows of those that are known."""
+        run, subjects = self._prepared(request)
+        known = _known(run, subjects)
+        scored = run.scored(_frame([one for one in subjects if one in known]))
+        return run, subjects, scored, _by_subject(scored.index)
 
     def _prepared(self, request: ScoreRequest) -> tuple[Run, list[Subject]]:
         as_of = _moment(request.as_of)
