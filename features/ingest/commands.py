@@ -112,13 +112,7 @@ def show(
     """
     found = _plain(Quarantine(home).show(entry))
     found["raw"] = _without_personal_data(str(found["table"]), str(found["raw"]))
-    if output != "table":
-        _print_one(found, output)
-        return
-    grid = Grid.grid(padding=(0, 2))
-    for name, value in found.items():
-        grid.add_row(name, escape(str(value)))
-    Console().print(grid)
+    _print_one(found, output)
 
 
 @quarantine_app.command()
@@ -244,11 +238,16 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _print_one(row: Mapping[str, Any], output: Format) -> None:
-    """Print one row: a grid, a JSON object, or CSV."""
+    """Print one row: a line a column, a JSON object, or CSV."""
     if output == "json":
         typer.echo(json.dumps(row, ensure_ascii=False))
-    else:
+    elif output == "csv":
         _print_rows([row], output)
+    else:
+        grid = Grid.grid(padding=(0, 2))
+        for name, value in row.items():
+            grid.add_row(name, _cell(value))
+        Console().print(grid)
 
 
 def _print_rows(rows: Sequence[Mapping[str, Any]], output: Format, columns: Sequence[str] = ()) -> None:
@@ -269,7 +268,13 @@ def _print_rows(rows: Sequence[Mapping[str, Any]], output: Format, columns: Sequ
         writer.writerows(rows)
         typer.echo(text.getvalue(), nl=False)
     else:
-        grid = Grid(*names)
+        grid = Grid()
+        for name in names:
+            grid.add_column(name, no_wrap=name == "id", min_width=16 if name == "id" else None)
         for row in rows:
-            grid.add_row(*[escape(f"{value:,}" if isinstance(value, int) else str(value)) for value in row.values()])
+            grid.add_row(*map(_cell, row.values()))
         Console().print(grid)
+
+
+def _cell(value: object) -> str:
+    return escape(f"{value:,}" if isinstance(value, int) else str(value))

@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -81,6 +82,12 @@ _TENDER_STATUS = {
 _LOT_STATUS = {"unsuccessful": "failed", "cancelled": "terminated", "withdrawn": "terminated"}
 _SLIP = Decimal(10_000)
 _SLIP_BAND = 3
+_SEPARATOR = re.compile("[、,;/+&]|联合体成员[:]?")
+_TOGETHER = re.compile(r"[(]?联合体[)]?$|^[(]?联合体[):]?")
+_ROLE = re.compile(
+    "[(](?:联合体)?(?:牵头人|牵头单位|牵头方|主办方|成员|成员单位|成员方|联合体|[主牵成])[)]|^(?:牵头人|成员)[:]"
+)
+_ORGANISATION = re.compile(r"(?:公司|集团|[院局厂所社站队校]|大学|中心|合伙\)?|分公司)(?:\([^()]*\))?$")
 
 Row = dict[str, Any]
 
@@ -383,7 +390,7 @@ class _Process:
         if bid.status == "invited":
             return
         key = _key(bid.id)
-        members = [org for org in map(self._organisation, bid.tenderers or []) if org is not None]
+        members = self._members(bid.tenderers)
         lots = self._lots_of(bid.related_lots)
         ids = {lot: self._id("bid/", key if len(lots) == 1 else f"{key}/{lot}") for lot in lots}
         problem = None
@@ -402,7 +409,6 @@ class _Process:
             self._reject_row("bid", f"{path}{at}", bid, reason, message, mend)
             return
         date = self._moment(bid.date, "bid", f"{path}.date")
-        together = list(dict.fromkeys(members))
         named_so = any("联合体" in (party.name or "") for party in map(self._party, bid.tenderers or []) if party)
         for lot, bid_id in ids.items():
             row: Row = {
@@ -411,8 +417,8 @@ class _Process:
                 "lot_id": self.lot_rows[lot]["lot_id"],
                 "tender_id": self.ocid,
                 "bidder_org_id": members[0],
-                "is_consortium": len(together) > 1 or named_so,
-                "consortium_org_ids": json.dumps(together) if len(together) > 1 else None,
+                "is_consortium": len(members) > 1 or named_so,
+                "consortium_org_ids": json.dumps(members) if len(members) > 1 else None,
                 "bid_price": None,
                 "status": self._bid_status(bid.status),
             }
@@ -480,7 +486,7 @@ class _Process:
 
     def _award(self, award: OcdsAward, path: str) -> None:
         key = _key(award.id)
-        suppliers = [org for org in map(self._organisation, award.suppliers or []) if org is not None]
+        suppliers = self._members(award.suppliers)
         named = self._named_bids(award)
         lots = self._lots_of(award.related_lots) or list(dict.fromkeys(bid.lot for bid in named))
         if not suppliers:
@@ -639,17 +645,30 @@ class _Process:
         found = [party for party in self.release.parties or [] if party.roles and role in party.roles]
         return self._organisation(found[0]) if len(found) == 1 else None
 
+    def _members(self, references: Sequence[Party] | None) -> list[str]:
+        """Return the ids of those who bid together; a party that is one name for several is taken apart."""
+        found: list[str] = []
+        for reference in references or []:
+            party = self._party(reference) or reference
+            name, identifier = clean_name(party.name), clean_name(_key(reference.id))
+            apart = consortium_members(name) if name and identifier in (None, name) and not _uscc(party) else []
+            for one in [Party(id=member, name=member) for member in apart] or [reference]:
+                org = self._organisation(one)
+                if org is not None:
+                    found.append(org)
+        return list(dict.fromkeys(found))
+
     def _organisation(self, reference: Party | None) -> str | None:
         """Return the id of an organisation, adding it to the rows; None when nothing identifies it."""
         party = self._party(reference)
         if party is None or reference is None:
             return None
-        identifier = str(reference.id) if reference.id is not None else None
-        name = clean_name(party.name) or clean_name(reference.name) or clean_name(identifier)
+        identifier = clean_name(_key(reference.id))
+        name = clean_name(party.name) or clean_name(reference.name) or identifier
         if name is None:
             return None
         code = _uscc(party) or _uscc(reference)
-        org_id = code or scoped_id(self.publisher.scope, clean_name(identifier) or name)
+        org_id = code or scoped_id(self.publisher.scope, identifier or name)
         known = self.rows.organisations.get(org_id)
         if known is None or (known["name"] != name and known["source_record_id"] == self.publisher.scope):
             self.rows.organisations[org_id] = {
@@ -724,6 +743,17 @@ def process_id(ocid: str) -> str:
 def _key(identifier: Text) -> str:
     """Return an identifier in one form, free of ``~``, which separates the ends of a pair; empty for none."""
     return "" if identifier is None else (clean_text(str(identifier)) or "").replace("~", "%7E")
+
+
+def consortium_members(name: str) -> list[str]:
+    """Return the members of a consortium that is written as one name; none when it is not clearly several.
+
+    Args:
+        name: cleaned, such as ``甲建设有限公司、乙设计院联合体``: every part must end as names of organisations do.
+    """
+    parts = [clean_name(_ROLE.sub("", part)) for part in _SEPARATOR.split(_TOGETHER.sub("", name))]
+    members = list(dict.fromkeys(part for part in parts if part))
+    return members if len(members) > 1 and all(_ORGANISATION.search(member) for member in members) else []
 
 
 def scoped_id(scope: str, key: str) -> str:
