@@ -64,9 +64,9 @@ def _compare(valued: pl.DataFrame, keys: list[str], at: str, months: int) -> pl.
     value = pl.col("value")
     before_or_same = {"window_size": window, "closed": "right"}
     before = {"window_size": window, "closed": "none"}
-    grouped = valued.select(
-        "_row", at, group=pl.struct(keys).rank("dense"), value=pl.col("raw_value").round(DECIMALS)
-    ).sort("group", at, "_row")
+    rounded = pl.col("raw_value").round(DECIMALS)
+    rounded = pl.when(rounded == 0).then(pl.lit(0.0)).otherwise(rounded)  # no -0.0, which would print as another value
+    grouped = valued.select("_row", at, group=pl.struct(keys).rank("dense"), value=rounded).sort("group", at, "_row")
     windowed = grouped.with_columns(
         low=value.rolling_rank_by(at, method="min", **before_or_same).over("group"),  # type: ignore[arg-type]
         high=value.rolling_rank_by(at, method="max", **before_or_same).over("group"),  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ PRICE_SENSITIVE = ("lowest_evaluated", "reasonable_low_price", "comprehensive")
 
 
 def competitive_lots(source: SourceTables, as_of: dt.datetime, window_months: int) -> pl.LazyFrame:
-    """Return the competitive lots opened in (as_of - window, as_of] with a bid in S(l) (rulings G6), columns of lot_facts."""
+    """Return the competitive lots opened in (as_of - window, as_of] with a bid in S(l) (rulings G6), as lot_facts."""
     with_bids = submitted_bids(source).select("lot_id").unique()
     return (
         lot_facts(source, as_of)

@@ -36,12 +36,16 @@ class LotBid(Derived):
 
     @classmethod
     def derive(cls, source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
-        """Join the bids in S(l) with their lots, for lots opened at or before ``as_of`` (rulings G2, G9)."""
+        """Join the bids in S(l) with their lots, for lots opened at or before ``as_of`` (rulings G2, G9).
+
+        Bids of a lot stand in the order of their prices, so that sums over them are the same to the last bit whatever
+        the bids are called.
+        """
         lots = lot_facts(source, as_of).filter("opened")
         return (
             submitted_bids(source)
             .join(lots, on="lot_id", how="inner")
-            .sort("lot_id", "bid_id")
+            .sort("lot_id", "bid_price", "bid_id")
             .select(cls.column_names())
         )
 

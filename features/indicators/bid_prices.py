@@ -21,7 +21,7 @@ RAW = pl.col("raw_value")
 PERCENTILE = pl.col("peer_percentile")
 VALID = LotBid.counts_as_valid.col
 PRICE = LotBid.bid_price.col.cast(pl.Float64).filter(VALID).sort()
-"""Sorted prices b(1) <= ... <= b(n) of V(l); sorting also makes every sum independent of the order of rows."""
+"""Sorted prices b(1) <= ... <= b(n) of V(l)."""
 N = VALID.sum().cast(pl.Int64)
 LOWEST = PRICE.first()
 SECOND = PRICE.slice(1, 1).first()

@@ -103,5 +103,7 @@ def _hypergeometric_upper_tail(counts: pl.Series) -> pl.Series:
     n, a, b, c = (fields.field(name).to_numpy() for name in ("n", "a", "b", "c"))
     possible = (n > 0) & (c > 0)
     p = np.ones(len(n))
-    p[possible] = hypergeom.sf(c[possible] - 1, n[possible], a[possible], b[possible])
+    # The same to the last bit whichever of the two comes first.
+    fewer, more = np.minimum(a, b), np.maximum(a, b)
+    p[possible] = hypergeom.sf(c[possible] - 1, n[possible], fewer[possible], more[possible])
     return pl.Series("p_value", p)
