@@ -5,15 +5,15 @@ Nothing is lost silently: every piece of a file becomes a release, or a rejectio
 
 import base64
 import codecs
-import gzip
 import json
 import math
 import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -26,6 +26,7 @@ HEAD_BYTES = 1 << 20
 ENTRY_MAX = 32 << 20
 """Bytes of one JSON line, or of one release or record in a package: it is held whole, with all its objects."""
 _CHUNK = 1 << 18
+_GZIP = b"\x1f\x8b"
 _KEPT_BYTES = RAW_MAX // 4 * 3 - 3
 _AGAIN = "deliver the whole file again; what is loaded already will be reported as unchanged."
 _SAVE_AS_UTF8 = "save the file as UTF-8 and load it again."
@@ -77,12 +78,14 @@ class Delivery:
     def _head(self) -> bytes:
         if not self.path.is_file():
             raise InputError(f"There is no file {self.path}.", field="FILE", mend="check the path.")
-        with self._open() as stream:
-            head = self._read(stream, HEAD_BYTES)
+        head = b""
+        for chunk in self._unzipped(self._bytes()):
+            head += chunk
+            if len(head) >= HEAD_BYTES:
+                break
         name = self.path.name
         if self._cut_short and not head:
             raise InputError(f"{name} is a gzip file that cannot be unpacked.", field="FILE", mend="deliver it again.")
-        self._cut_short = False
         if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in head[:400]:
             raise InputError(f"{name} is UTF-16 or UTF-32 text.", field="FILE", mend=_SAVE_AS_UTF8)
         start = head.removeprefix(codecs.BOM_UTF8).lstrip()
@@ -96,27 +99,42 @@ class Delivery:
             )
         return head
 
-    def _open(self) -> IO[bytes]:
-        with self.path.open("rb") as stream:
-            zipped = stream.read(2) == b"\x1f\x8b"
-        return cast(IO[bytes], gzip.open(self.path, "rb")) if zipped else self.path.open("rb")
-
-    def _read(self, stream: IO[bytes], size: int) -> bytes:
-        """Read, taking a gzip stream that ends or breaks early as ended."""
-        try:
-            return stream.read(size)
-        except (EOFError, zlib.error, gzip.BadGzipFile):
-            self._cut_short = True
-            return b""
-
     def _chunks(self) -> Iterator[bytes]:
-        with self._open() as stream:
-            first = True
-            while chunk := self._read(stream, _CHUNK):
-                yield chunk.removeprefix(codecs.BOM_UTF8) if first else chunk
-                first = False
-                if self.on_bytes is not None:
-                    self.on_bytes(getattr(stream, "fileobj", stream).tell())
+        """Return the text of the file, without a byte order mark."""
+        first = True
+        for chunk in self._unzipped(self._bytes(self.on_bytes)):
+            yield chunk.removeprefix(codecs.BOM_UTF8) if first else chunk
+            first = False
+
+    def _bytes(self, on_bytes: Callable[[int], None] | None = None) -> Iterator[bytes]:
+        with self.path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+                if on_bytes is not None:
+                    on_bytes(stream.tell())
+
+    def _unzipped(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Unpack gzip, as far as it goes; leave anything else as it is."""
+        first = next(chunks, b"")
+        self._cut_short = False
+        if not first.startswith(_GZIP):
+            yield from chain([first], chunks)
+            return
+        unpack, ended = zlib.decompressobj(wbits=31), False
+        for chunk in chain([first], chunks):
+            packed = chunk
+            while packed:
+                try:
+                    yield unpack.decompress(packed, _CHUNK)
+                except zlib.error:
+                    self._cut_short = True
+                    return
+                packed, ended = unpack.unconsumed_tail, unpack.eof
+                if ended:
+                    packed = unpack.unused_data.lstrip(b"\x00")
+                    unpack = zlib.decompressobj(wbits=31)
+        yield unpack.flush()
+        self._cut_short = not ended
 
     # -- JSON lines ------------------------------------------------------------------------------------------
 
