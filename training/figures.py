@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 Outcomes = NDArray[np.int8]
 
 METRICS = ("roc_auc", "average_precision", "balanced_accuracy", "brier", "calibration_error")
+OF_PROBABILITY = frozenset({"balanced_accuracy", "brier", "calibration_error"})
 ONE_CLASS = "one_outcome_only"
 NO_LOTS = "no_test_lots"
 NO_PROBABILITY = "no_calibrated_probability"
@@ -99,7 +100,7 @@ def reliability(y: Outcomes, probability: Floats) -> list[dict[str, float | int]
 
 
 def all_figures(
-    y: Outcomes, score: Floats, probability: Floats | None, threshold: float, weights: Floats
+    y: Outcomes, score: Floats, probability: Floats | None, threshold: Floats, weights: Floats
 ) -> Mapping[str, Floats]:
     """Return every metric over every weighting; without probabilities only those of the ranking are defined.
 
@@ -107,11 +108,11 @@ def all_figures(
         y: outcomes, 1 confirmed and 0 cleared.
         score: higher is more suspicious; ranks the lots.
         probability: calibrated probability of each lot.
-        threshold: lots of at least this probability count as flagged.
+        threshold: the probability from which each lot counts as flagged.
         weights: one row a weighting.
     """
     undefined = np.full(len(weights), np.nan)
-    found: dict[str, Floats] = {metric: undefined for metric in METRICS}
+    found: dict[str, Floats] = dict.fromkeys(METRICS, undefined)
     if not len(y):
         return found
     found["roc_auc"] = roc_auc(y, score, weights)

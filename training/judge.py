@@ -23,6 +23,7 @@ from training.figures import (
     METRICS,
     NO_LOTS,
     NO_PROBABILITY,
+    OF_PROBABILITY,
     ONE_CLASS,
     Figure,
     Floats,
@@ -32,7 +33,7 @@ from training.figures import (
     summary,
 )
 from training.fit import CANDIDATES, Candidate, train
-from training.splits import MARKET_OUT, RINGS, Split
+from training.splits import KINDS, MARKET_OUT, RINGS, Split
 
 MODEL, SCREEN, RULES, SHARE = "model", "SI-022", "rule_score", "market_share"
 SCORERS = (MODEL, SCREEN, RULES, SHARE)
@@ -84,6 +85,7 @@ def judge(
     seed: int,
     candidates: Sequence[Candidate] = CANDIDATES,
     n_resamples: int = 500,
+    kinds: Sequence[str] = KINDS,
     progress: Callable[[str], None] | None = None,
 ) -> Judgement:
     """Judge training on every split.
@@ -95,6 +97,7 @@ def judge(
         seed: of fits and bootstrap.
         candidates: what fitting may choose among.
         n_resamples: bootstrap weightings.
+        kinds: what to report on; a kind that no market can be split by has rows of nulls with the reason.
         progress: told the name of each split when it is done.
 
     Raises:
@@ -116,7 +119,6 @@ def judge(
         message = f"No split can be judged ({choices[0]['reason'] if choices else 'there is none'})."
         raise TrainingError(f"{message} Mend: load more outcomes, or give --splits FILE.")
     predictions = pl.concat(found)
-    kinds = list(dict.fromkeys(split.kind for split in splits))
     markets = answerable.get_column("market").unique().sort().to_list()
     rows: list[dict[str, Any]] = []
     bins: list[dict[str, Any]] = []
@@ -209,14 +211,15 @@ def _scored(fold: pl.DataFrame, scorer: str, weights: Floats) -> Mapping[str, Fl
             probability = fold.get_column("probability").to_numpy()
     else:
         score = fold.get_column(scorer).to_numpy()
-    return all_figures(y, score, probability, float(fold.item(0, "threshold")), weights)
+    return all_figures(y, score, probability, fold.get_column("threshold").to_numpy(), weights)
 
 
 def _reason(folds: Sequence[pl.DataFrame], scorer: str, metric: str) -> str:
     if not folds:
         return NO_LOTS
-    needs_probability = metric in ("balanced_accuracy", "brier", "calibration_error")
-    if needs_probability and (scorer in (SCREEN, RULES) or all(one["probability"].null_count() for one in folds)):
+    if metric in OF_PROBABILITY and (
+        scorer in (SCREEN, RULES) or all(one["probability"].null_count() for one in folds)
+    ):
         return NO_PROBABILITY
     return ONE_CLASS
 
