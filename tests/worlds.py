@@ -160,6 +160,10 @@ def _money(amount: float | None) -> Decimal | None:
 
 
 N_TENDERERS = 6
+FAVOURITES = {"T0": "F05", "T1": "F04"}
+"""Who nearly always wins at a tenderer; elsewhere the first bidder by name does."""
+DESERTED = "T2"
+"""A tenderer at which few bid."""
 ODDITY = 0.15
 """Share of lots that are unlike the others in one respect."""
 
@@ -179,8 +183,10 @@ def random_world(seed: int, n_lots: int) -> World:
     world.group(None, *firms[4:-1], *[f"T{number}" for number in range(N_TENDERERS)])
     usual_bidders = chance.choice([4, 5, 7])
     for number in range(n_lots):
-        wanted = chance.choice([1, 2, 3, 6, 8]) if chance.random() < 2 * ODDITY else usual_bidders
-        _random_lot(world, chance, f"L{number:03}", f"T{number % N_TENDERERS}", firms, wanted)
+        tenderer = f"T{number % N_TENDERERS}"
+        usual = 3 if tenderer == DESERTED else usual_bidders
+        wanted = chance.choice([1, 2, 3, 6, 8]) if chance.random() < 2 * ODDITY else usual
+        _random_lot(world, chance, f"L{number:03}", tenderer, firms, wanted)
     return world
 
 
@@ -199,7 +205,7 @@ def _random_lot(
     world.lot(
         lot_id,
         bids=offers,
-        wins=_random_wins(chance, opening, bidders, firms, level),
+        wins=_random_wins(chance, opening, FAVOURITES.get(tenderer, bidders[0]), bidders, firms, level),
         opening=opening,
         tenderer=None if odd == "tenderer" else tenderer,
         city=chance.choice(["5107", None]) if odd == "city" else "5113",
@@ -226,11 +232,17 @@ def _random_offer(chance: random.Random, firm: str, level: float) -> Offer:
 
 
 def _random_wins(
-    chance: random.Random, opening: dt.datetime, bidders: Sequence[str], firms: Sequence[str], level: float
+    chance: random.Random,
+    opening: dt.datetime,
+    favourite: str,
+    bidders: Sequence[str],
+    firms: Sequence[str],
+    level: float,
 ) -> list[Win]:
     if chance.random() < 0.08:
         return []
-    winner = bidders[0] if chance.random() < 0.8 else chance.choice(firms)
+    winner = favourite if favourite in bidders and chance.random() < 0.9 else chance.choice(bidders)
+    winner = chance.choice(firms) if chance.random() < 0.05 else winner
     known = opening + dt.timedelta(days=chance.choice([3, 20, 60]))
     status = chance.choices(["awarded", "candidate", "invalidated"], [96, 2, 2])[0]
     amount = None if chance.random() < 0.04 else level
