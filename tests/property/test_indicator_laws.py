@@ -35,7 +35,7 @@ GROUPED = ("SI-001", "SI-002", "SI-003")
 IDS = ("org_id", "bidder_org_id", "tenderer_org_id", "owner_org_id", "lot_id", "tender_id", "bid_id", "award_id")
 AFTER = AS_OF + dt.timedelta(days=1)
 
-worlds = st.builds(random_world, seed=st.integers(0, 10**6), n_lots=st.integers(20, 60))
+worlds = st.builds(random_world, seed=st.integers(0, 10**6), n_lots=st.sampled_from([20, 40, 60, 90]))
 seeds = st.integers(0, 10**6)
 law = settings(
     max_examples=8,
@@ -77,7 +77,7 @@ def shipped_values(shipped: Frames) -> pl.DataFrame:
 
 
 def test_the_random_worlds_are_not_empty_of_what_the_laws_are_about() -> None:
-    found = pl.concat([values(random_world(seed, 60).frames()) for seed in range(6)])
+    found = pl.concat([values(random_world(seed, 90).frames()) for seed in range(6)])
     assessed = found.filter("assessable").get_column("indicator_id").unique().sort().to_list()
 
     assert assessed == [one.entry.id for one in indicators()]
