@@ -66,11 +66,13 @@ def load_ocds(
         StoreError: another process is writing into the same home.
     """
     store = TableStore(home)
-    pieces = delivery.releases()
     fates = Counter[Fate]()
     with store.writing():
         loading = _Loading(store, publishers, loaded_at, source_code)
-        for batch in _batches(pieces):
+        waiting: list[Piece] = []
+        for batch in _batches(delivery.releases()):
+            fates.update(loading.load(batch, waiting))
+        for batch in _batches(waiting):
             fates.update(loading.load(batch))
     return loading.loaded(fates)
 
@@ -111,7 +113,18 @@ def replay_ocds(
 
 @dataclass
 class _Loading:
-    """One load into one home: what is stored is looked up once, and then followed."""
+    """One load into one home: what is stored is looked up once, and then followed.
+
+    Attributes:
+        store: the tables.
+        publishers: what is declared.
+        loaded_at: the moment of the next batch.
+        source_code: the source system that the rows are from.
+        quarantine: what is not taken.
+        archive: releases that are.
+        rows: ids of the children refused so far; a process mapped twice counts them once.
+        values: ids of the fields refused so far.
+    """
 
     store: TableStore
     publishers: Publishers
@@ -119,8 +132,8 @@ class _Loading:
     source_code: str
     quarantine: Quarantine = field(init=False)
     archive: Archive = field(init=False)
-    rows: int = field(default=0, init=False)
-    values: int = field(default=0, init=False)
+    rows: set[str] = field(default_factory=set[str], init=False)
+    values: set[str] = field(default_factory=set[str], init=False)
     _writers: dict[str, TableWriter] = field(default_factory=dict[str, TableWriter], init=False)
     _owners: dict[str, str | None] | None = field(default=None, init=False)
 
@@ -131,10 +144,19 @@ class _Loading:
     def loaded(self, fates: Counter[Fate]) -> Loaded:
         """Return the counts: every release read has one fate."""
         counts = {fate: fates[fate] for fate in ("loaded", "unchanged", "superseded", "quarantined")}
-        return Loaded(Counts(read=fates.total(), **counts), self.rows, self.values)
+        return Loaded(Counts(read=fates.total(), **counts), len(self.rows), len(self.values))
 
-    def load(self, pieces: Sequence[Piece]) -> list[Fate]:
-        """Load a batch and return the fate of each of its pieces."""
+    def load(self, pieces: Sequence[Piece], waiting: list[Piece] | None = None) -> list[Fate]:
+        """Load a batch.
+
+        Args:
+            pieces: releases and rejections.
+            waiting: where releases go that cannot stand alone, such as an award without its tender: the rest of the
+                file may hold what they add to. None refuses them; so does a list that holds a batch already.
+
+        Returns:
+            The fates of the pieces in their order, of each that does not wait.
+        """
         batch = _Batch(self.publishers, ["quarantined"] * len(pieces))
         fresh = self._fresh(batch, [self._read(piece) for piece in pieces])
         known = self.archive.releases_of(release.ocid for release in fresh.values())
@@ -143,11 +165,13 @@ class _Loading:
             processes.setdefault(release.ocid, {})[place] = release
         for ocid, releases in processes.items():
             batch.settle(known.get(ocid, []), releases)
-        batch.settle_twins()
+        waits = batch.refuse(waiting is not None and sum(map(_size, waiting)) < BATCH_BYTES)
+        if waiting is not None:
+            waiting.extend(pieces[place] for place in sorted(waits))
         self.quarantine.add([*batch.refused.values(), *batch.rows.rejections], self.loaded_at)
         self._write(batch.rows)
         self.archive.add(batch.accepted, self.loaded_at)
-        return batch.fates
+        return [fate for place, fate in enumerate(batch.fates) if place not in waits]
 
     def map_again(self, ocids: Sequence[str]) -> tuple[set[str], set[str]]:
         """Map processes anew from the archive; return those that could be, and the ids of what is refused in them."""
@@ -201,8 +225,8 @@ class _Loading:
         return fresh
 
     def _write(self, rows: Rows) -> None:
-        self.rows += sum(rejection.level == "row" for rejection in rows.rejections)
-        self.values += sum(rejection.level == "value" for rejection in rows.rejections)
+        self.rows.update(rejection.id for rejection in rows.rejections if rejection.level == "row")
+        self.values.update(rejection.id for rejection in rows.rejections if rejection.level == "value")
         processes = [row["source_record_id"] for row in rows.tables["project"]]
         if not processes:
             return
@@ -211,12 +235,15 @@ class _Loading:
         self._upsert(Organisation, self._own_organisations(rows.organisations), None)
         for name, found in rows.tables.items():
             self._upsert(SOURCE_TABLES[name], found, complete)
+        # Two batches may hold versions of one row: each is a moment of its own, so that the later one is in force.
+        self.loaded_at += dt.timedelta(microseconds=1)
 
     def _upsert(self, table: type[Table], rows: Sequence[Row], complete: pl.Series | None) -> None:
         if not rows and not self.store.exists(table):
             return
         if table.NAME not in self._writers:
             self._writers[table.NAME] = TableWriter(self.store, table, self.loaded_at, self.source_code)
+        self._writers[table.NAME].loaded_at = self.loaded_at
         self._writers[table.NAME].upsert(_frame(table, rows), complete_records=complete)
 
     def _new_regions(self, regions: dict[str, Row]) -> list[Row]:
@@ -252,6 +279,7 @@ class _Batch:
         refused: whole releases, by place.
         accepted: releases to archive, in their order.
         twins: releases that occur a second time: where the first one is, and the release.
+        apart: releases that cannot be added to their process, and why.
     """
 
     publishers: Publishers
@@ -260,13 +288,14 @@ class _Batch:
     refused: dict[int, Rejection] = field(default_factory=dict[int, Rejection])
     accepted: list[Release] = field(default_factory=list[Release])
     twins: dict[int, tuple[int, Release]] = field(default_factory=dict[int, tuple[int, Release]])
+    apart: dict[int, tuple[Release, ProcessError]] = field(default_factory=dict[int, tuple[Release, ProcessError]])
 
     def settle(self, known: Sequence[Release], fresh: dict[int, Release]) -> None:
         """Add the releases of one process, together; if they do not go together, those that can be added."""
         if self._add(known, fresh) is None:
             return
         taken: dict[int, Release] = {}
-        left, errors = dict(fresh), dict[int, ProcessError]()
+        left = dict(fresh)
         found = True
         while found:
             found = False
@@ -274,20 +303,26 @@ class _Batch:
                 error = _map([*known, *taken.values(), release], self.publishers, Rows())
                 if error is None:
                     taken[place] = left.pop(place)
+                    self.apart.pop(place, None)
                     found = True
                 else:
-                    errors[place] = error
+                    self.apart[place] = (release, error)
         self._add(known, taken)
-        for place, release in left.items():
-            self.refused[place] = _refused(release, errors[place])
 
-    def settle_twins(self) -> None:
-        """Give second copies of a release the fate of the first: unchanged, or refused as well."""
+    def refuse(self, wait: bool) -> set[int]:
+        """Refuse what stands apart, or return its places if it can wait; a second copy shares the fate of the first."""
+        waits = set(self.apart) if wait else set[int]()
+        for place, (release, error) in self.apart.items():
+            if place not in waits:
+                self.refused[place] = _refused(release, error)
         for place, (first, release) in self.twins.items():
-            if first in self.refused:
+            if first in waits:
+                waits.add(place)
+            elif first in self.refused:
                 self.refused[place] = replace(self.refused[first], record=release.record, file=release.file)
             else:
                 self.fates[place] = "unchanged"
+        return waits
 
     def _add(self, known: Sequence[Release], fresh: dict[int, Release]) -> ProcessError | None:
         fates: dict[int, Fate] = {}
@@ -343,12 +378,16 @@ def _batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
     size = 0
     for piece in pieces:
         batch.append(piece)
-        size += len(piece.raw if isinstance(piece, Rejection) else piece.text)
+        size += _size(piece)
         if len(batch) >= BATCH_RELEASES or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def _size(piece: Piece) -> int:
+    return len(piece.raw if isinstance(piece, Rejection) else piece.text)
 
 
 def _frame(table: type[Table], rows: Sequence[Row]) -> pl.DataFrame:

@@ -143,7 +143,7 @@ class OcdsContract(_Struct):
     """A contract."""
 
     id: Text = None
-    award_id: Text = None
+    award_id: Text = msgspec.field(default=None, name="awardID")
     status: str | None = None
     date_signed: str | None = None
     value: Value | None = None
