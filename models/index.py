@@ -69,12 +69,28 @@ class Scored:
             ``model``: what the weighting by lambda takes off), ``cap`` or ``floor``. The points of a subject sum to
             its score within 1e-9. ``loss_if_absent`` is a different number: the score less the score without this
             indicator; null for other kinds.
-        without_value: subject, ``id`` and ``null_reason`` of the indicators that were tried and could not be judged.
+        without_value: subject, ``id``, ``null_reason`` and ``evidence`` (the rows that were seen) of the indicators
+            that were tried and could not be judged.
     """
 
     index: pl.DataFrame
     contributions: pl.DataFrame
     without_value: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """An indicator that a subject could not be judged by.
+
+    Attributes:
+        entry: the indicator.
+        null_reason: why: the reason of its value; ``no_value`` where this subject has none, ``not_built``.
+        evidence: the rows that were seen, as JSON.
+    """
+
+    entry: Entry
+    null_reason: str
+    evidence: str
 
 
 def score_subjects(
@@ -130,7 +146,7 @@ def score_subjects(
         ]
     ).sort(*SUBJECT, "kind", "id")
     index = _index(wanted, fused, shares, model, coverage, lines, params, as_of)
-    return Scored(index.sort(SUBJECT), lines, _without_value(linked, wanted, columns))
+    return Scored(index.sort(SUBJECT), lines, _without_value(values, linked, wanted, columns))
 
 
 def level(score: float, coverage: float, params: Mapping[str, float]) -> str:
@@ -145,25 +161,18 @@ def level_zh(level: str, coverage: float, params: Mapping[str, float]) -> str:
     return INSUFFICIENT_ZH if round(coverage, 9) < params["coverage_min"] else LEVEL_ZH[level]
 
 
-def not_assessable(
-    scored: Scored, entries: Sequence[Entry], subject_type: str, subject_id: str
-) -> list[dict[str, str]]:
-    """Return what one subject could not be judged by: ``id``, ``name_zh``, ``null_reason``, in the order of ids.
-
-    An indicator that is not built has the reason ``not_built``; one that has no value for this subject, ``no_value``.
-    """
+def not_assessable(scored: Scored, entries: Sequence[Entry], subject_type: str, subject_id: str) -> list[Unjudged]:
+    """Return what one subject could not be judged by, in the order of ids."""
     of_subject = (pl.col("subject_type") == subject_type) & (pl.col("subject_id") == subject_id)
-    tried = dict(scored.without_value.filter(of_subject).select("id", "null_reason").iter_rows())
+    tried = {row["id"]: row for row in scored.without_value.filter(of_subject).iter_rows(named=True)}
     judged = set(scored.contributions.filter(of_subject & (pl.col("kind") == "indicator"))["id"])
-    return [
-        {
-            "id": entry.id,
-            "name_zh": entry.name_zh,
-            "null_reason": tried.get(entry.id, "no_value" if entry.state == "built" else "not_built"),
-        }
-        for entry in entries
-        if entry.id not in judged
-    ]
+    found: list[Unjudged] = []
+    for entry in entries:
+        if entry.id in tried:
+            found.append(Unjudged(entry, tried[entry.id]["null_reason"], tried[entry.id]["evidence"]))
+        elif entry.id not in judged:
+            found.append(Unjudged(entry, "no_value" if entry.state == "built" else "not_built", "[]"))
+    return found
 
 
 def _confirmed(
@@ -405,19 +414,23 @@ def _top(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _without_value(linked: pl.DataFrame, wanted: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+def _without_value(values: pl.DataFrame, linked: pl.DataFrame, wanted: pl.DataFrame, columns: Columns) -> pl.DataFrame:
     """Return what was tried and has no value; of several reasons the latest in the order of reasons (rulings G8)."""
     order = pl.col("null_reason").replace_strict(REASONS, list(range(len(REASONS))), return_dtype=pl.Int64)
     places = list(range(len(columns.ids)))
+    evidence = values.select(pl.col("evidence").cast(pl.String)).with_row_index("value")
     return (
-        linked.group_by("subject", "column")
-        .agg(order.filter(~pl.col("assessable")).max().alias("reason"), judged=pl.col("assessable").any())
-        .filter(~pl.col("judged"))
+        linked.filter(~pl.col("assessable").any().over("subject", "column"))
+        .with_columns(reason=order)
+        .sort("subject", "column", "reason", "rank", descending=[False, False, True, False])
+        .unique(subset=["subject", "column"], keep="first", maintain_order=True)
         .join(wanted, on="subject")
+        .join(evidence, on="value")
         .select(
             *SUBJECT,
+            "null_reason",
+            "evidence",
             id=pl.col("column").replace_strict(places, columns.ids, return_dtype=pl.String),
-            null_reason=pl.col("reason").replace_strict(list(range(len(REASONS))), REASONS, return_dtype=pl.String),
         )
         .sort(*SUBJECT, "id")
     )

@@ -39,6 +39,17 @@ LINE_ZH = {
 }
 
 
+REASON_ZH = {
+    "missing_source": "资料缺失：所需数据未接入或未完整公布",
+    "too_few_observations": "样本不足：观测数或历史时长不够",
+    "not_applicable": "不适用于该对象",
+    "not_due": "尚未到期",
+    "no_value": "该对象没有可供判断的数据",
+    "not_built": "指标尚未建成",
+}
+"""Why an indicator could not be judged, in the words of an officer."""
+
+
 def sentence_zh(line: Mapping[str, Any], entries: Mapping[str, Entry]) -> str:
     """Say one line of a score.
 

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -20,13 +22,15 @@ from features.output import Format, write_frame
 from features.tables.results import SmokeIndex
 from features.tables.source import read_source_tables
 from features.tables.store import TableStore, TableWriter
-from serving.messages import Explanation, ScoreRequest, Subject
+from serving.messages import Evidence, Explanation, ScoreRequest, Subject
 from serving.scoring import DEFAULT_TYPES, Scorer, champion, score_all
 from serving.settings import Settings, settings_from
 
 DEMO_AS_OF = "2015-12-31"
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_TABLES = ROOT / "experiments" / "tsuchiura" / "tables"
+
+SHOWN_ROWS = 5
 
 Home = Annotated[Path | None, typer.Option(help="Folder with all state; default SMOKE_HOME or .smoke.")]
 AsOf = Annotated[str, typer.Option("--as-of", help="Date (counts to its end) or time.")]
@@ -129,15 +133,42 @@ def _show(one: Explanation, as_of: str) -> None:
     text = "无法评估" if one.score is None else f"{one.score:.1f}"
     console.print(f"{one.type}:{one.id}  时点 {as_of}", markup=False)
     console.print(f"冒烟指数 {text}　等级 {one.level_zh}　可评估覆盖率 {one.coverage or 0:.0%}", markup=False)
-    table = RichTable()
-    for heading in ("分值", "说明", "法律依据", "证据"):
-        table.add_column(heading, overflow="fold")
-    for line in one.contributions:
-        rows = "\n".join(f"{row.table} {row.key}" for row in line.evidence[:5])
-        more = f"\n共 {len(line.evidence)} 行" if len(line.evidence) > 5 else ""
-        cells = (f"{line.points:+.2f}", f"{line.id} {line.sentence_zh}", "\n".join(line.law), rows + more)
-        table.add_row(*[Text(cell) for cell in cells])
-    console.print(table)
+    if one.contributions:
+        table = _table("分值", "说明", "法律依据", "证据")
+        for line in one.contributions:
+            said = f"{line.id} {line.sentence_zh}"
+            table.add_row(*_cells(f"{line.points:+.2f}", said, "\n".join(line.law), _rows(line.evidence)))
+        console.print(table)
     if one.counterfactual:
         console.print(one.counterfactual.sentence_zh, markup=False)
-    console.print(f"另有 {len(one.not_assessable)} 项指标无法评估（缺数据不代表无风险）。", markup=False)
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for item in one.not_assessable:
+        if item.evidence:
+            key = (item.reason_zh, "\n".join(item.law), _rows(item.evidence))
+            alike.setdefault(key, []).append(f"{item.id} {item.name_zh}")
+    if alike:
+        table = _table("无法评估的指标", "原因", "法律依据", "所见数据")
+        for key, names in alike.items():
+            table.add_row(*_cells("\n".join(names), *key))
+        console.print(table)
+    reasons = Counter(item.reason_zh for item in one.not_assessable)
+    counted = "；".join(f"{reason} {n} 项" for reason, n in reasons.most_common())
+    console.print(f"{len(one.not_assessable)} 项指标无法评估（缺数据不代表无风险）：{counted}。", markup=False)
+
+
+def _table(*headings: str) -> RichTable:
+    table = RichTable()
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _cells(*texts: str) -> list[Text]:
+    return [Text(text) for text in texts]
+
+
+def _rows(evidence: Sequence[Evidence]) -> str:
+    """Name the source rows, the first five of them; the value's own row is no source."""
+    rows = [f"{row.table} {row.key}" for row in evidence if row.table != "indicator_value"]
+    more = [f"共 {len(rows)} 行"] if len(rows) > SHOWN_ROWS else []
+    return "\n".join([*rows[:SHOWN_ROWS], *more])

@@ -103,11 +103,14 @@ class Contribution(Struct):
 
 
 class NotAssessable(Struct):
-    """An indicator that could not be judged, and why."""
+    """An indicator that could not be judged, why, under which law it stands, and the rows that were seen."""
 
     id: str
     null_reason: str
     name_zh: str
+    reason_zh: str
+    law: list[str]
+    evidence: list[Evidence]
 
 
 class Counterfactual(Struct):

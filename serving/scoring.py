@@ -27,9 +27,9 @@ from features.tables.store import TableStore
 from features.tables.tendering import Lot
 from models.bundle import Bundle, load
 from models.explain import contributions
-from models.index import Scored, level_zh, not_assessable, score_subjects
+from models.index import Scored, Unjudged, level_zh, not_assessable, score_subjects
 from models.lot_features import measured_lots
-from models.sentences import sentence_zh
+from models.sentences import REASON_ZH, sentence_zh
 from serving.messages import (
     Contribution,
     Counterfactual,
@@ -363,7 +363,7 @@ def _unknown(one: Subject) -> dict[str, Any]:
 
 def _explained(one: Subject, row: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], scored: Scored) -> Explanation:
     told = sorted((_contribution(line) for line in lines), key=lambda line: (-abs(line.points), line.kind, line.id))
-    missing = [NotAssessable(**item) for item in not_assessable(scored, entries(), one.type, one.id)]
+    missing = [_unjudged(item) for item in not_assessable(scored, entries(), one.type, one.id)]
     return Explanation(
         one.type,
         one.id,
@@ -385,10 +385,26 @@ def _contribution(line: Mapping[str, Any]) -> Contribution:
         peer_percentile=line["peer_percentile"],
         sentence_zh=sentence_zh(line, catalogue),
         law=list(entry.law) if entry else [],
-        evidence=msgspec.json.decode(line["evidence"], type=list[Evidence]) if line["evidence"] else [],
+        evidence=_evidence(line["evidence"]),
         loss_if_absent=line["loss_if_absent"],
         triggered=line["triggered"],
     )
+
+
+def _unjudged(item: Unjudged) -> NotAssessable:
+    entry = item.entry
+    return NotAssessable(
+        entry.id,
+        item.null_reason,
+        entry.name_zh,
+        REASON_ZH[item.null_reason],
+        list(entry.law),
+        _evidence(item.evidence),
+    )
+
+
+def _evidence(text: str | None) -> list[Evidence]:
+    return msgspec.json.decode(text, type=list[Evidence]) if text else []
 
 
 def _counterfactual(score: float, lines: Sequence[Contribution]) -> Counterfactual | None:

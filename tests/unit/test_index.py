@@ -152,7 +152,7 @@ def test_a_subject_that_nothing_is_known_of_has_coverage_0_and_no_level() -> Non
 
 def test_what_was_not_judged_is_listed_with_its_reason() -> None:
     result = scored([value("SI-022", 0.8), value("SI-025", None)])
-    reasons = {item["id"]: item["null_reason"] for item in not_assessable(result, ENTRIES, *KEY)}
+    reasons = {item.entry.id: item.null_reason for item in not_assessable(result, ENTRIES, *KEY)}
 
     assert len(reasons) == len(ENTRIES) - 1
     assert (reasons["SI-025"], reasons["SI-026"], reasons["SI-040"]) == ("missing_source", "no_value", "not_built")
