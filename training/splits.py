@@ -187,15 +187,18 @@ def cv_folds(lots: pl.DataFrame, k: int = N_FOLDS) -> NDArray[np.int64]:
 
 
 def _ring_folds(lots: pl.DataFrame, k: int) -> NDArray[np.int64]:
-    """Deal rings, largest first, each to the fold with the fewest confirmed lots so far, then the fewest lots."""
+    """Deal rings, largest first, so that confirmed and cleared lots are spread evenly.
+
+    A ring with confirmed lots goes to the fold with the fewest of these, any other to that with the fewest cleared.
+    """
     unit = pl.coalesce("ring", "twin").alias("unit")
     units = lots.group_by(unit).agg(positive=pl.col("y").sum().cast(pl.Int64), n=pl.len())
-    filled = [(0, 0)] * k
+    filled = np.zeros((k, 2), dtype=np.int64)
     fold_of: dict[str, int] = {}
     for name, positive, n in units.sort("positive", "n", "unit", descending=[True, True, False]).iter_rows():
-        place = min(range(k), key=lambda fold: (*filled[fold], fold))
+        place = int(np.argmin(filled[:, 0 if positive else 1]))
         fold_of[name] = place
-        filled[place] = (filled[place][0] + positive, filled[place][1] + n)
+        filled[place] += (positive, n - positive)
     return np.array([fold_of[name] for name in lots.select(unit).to_series()], dtype=np.int64)
 
 
