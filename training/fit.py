@@ -98,6 +98,9 @@ def _all_but(*kept: str) -> frozenset[str]:
 CANDIDATES: tuple[Candidate, ...] = (
     Candidate("dispersion_d3", _all_but(*DISPERSION), DISPERSION, SMALL),
     Candidate("dispersion", _all_but(*DISPERSION), DISPERSION),
+    Candidate(
+        "dispersion_control", _all_but(*DISPERSION, *CONTROL), {**DISPERSION, **dict.fromkeys(CONTROL, 1)}, SMALL
+    ),
     Candidate("dispersion_bidders", _all_but(*DISPERSION, "n_bids_log"), DISPERSION),
     Candidate("no_winner_no_control", frozenset({*WINNER, *CONTROL})),
     Candidate("no_winner", frozenset(WINNER)),
