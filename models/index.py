@@ -62,7 +62,8 @@ class Scored:
     """What the index says of a set of subjects.
 
     Attributes:
-        index: one row a subject, the columns of ``SmokeIndex``, sorted by subject.
+        index: one row a subject, the columns of ``SmokeIndex``, sorted by subject. The score is null where nothing is
+            assessable and no model answers, the rule score where no indicator is: 0 would read as low risk.
         contributions: one row a line of a subject's score (columns ``CONTRIBUTION``). ``kind`` is ``indicator`` (id of
             the indicator; lines of 0 points are assessed and clear), ``base`` (the model's base), ``feature`` (id of
             the model's feature), ``calibration`` (what one factor could not share out), ``weight`` (ids ``rule`` and
@@ -376,6 +377,7 @@ def _index(
     """Return the rows of the table ``smoke_index``."""
     levels = [level(s, c, params) for s, c in zip(fused.score.tolist(), coverage.tolist(), strict=True)]
     model_score = pl.Series(100 * model.probability, nan_to_null=True)
+    judged = coverage > 0
     return (
         wanted.join(_top(lines), on=SUBJECT, how="left", maintain_order="left")
         .with_columns(
@@ -383,9 +385,9 @@ def _index(
                 [index_id(kind, id_, as_of) for kind, id_ in wanted.select(SUBJECT).iter_rows()], dtype=pl.String
             ),
             as_of=pl.lit(as_of),
-            score=pl.Series(fused.score),
+            score=pl.Series(np.where(judged | model.known, fused.score, np.nan), nan_to_null=True),
             level=pl.Series(levels, dtype=pl.String),
-            rule_score=pl.Series(np.clip(shares.rule_score, 0.0, 100.0)),
+            rule_score=pl.Series(np.where(judged, np.clip(shares.rule_score, 0.0, 100.0), np.nan), nan_to_null=True),
             model_score=model_score,
             coverage=pl.Series(coverage),
             top_contributions=pl.col("top_contributions").fill_null("[]"),

@@ -113,7 +113,7 @@ def demo(
             raise typer.Exit(done.returncode)
     source = read_source_tables(TableStore(settings.home))
     index = score_all(source, parse_moment(DEMO_AS_OF), None, ["lot"])
-    top = index.sort("score", "subject_id", descending=[True, False]).head(10)
+    top = index.sort("score", "subject_id", descending=[True, False], nulls_last=True).head(10)
     write_frame(top.select("subject_id", "score", "coverage", "level"), None)
     typer.echo("The index is rule-led here: the auctions carry no labels, so no model was trained.")
     address = f"http://{settings.host}:{settings.port if port is None else port}"

@@ -334,18 +334,9 @@ def _known(run: Run, subjects: Sequence[Subject]) -> set[Subject]:
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers of one subject; all null where nothing is assessable, for 0 would read as low risk."""
-    coverage, model = row["coverage"], row["model_score"]
-    words = level_zh(row["level"], coverage, index_params())
-    known = coverage > 0 or model is not None
-    return {
-        "score": row["score"] if known else None,
-        "level": row["level"],
-        "level_zh": words,
-        "rule_score": row["rule_score"] if coverage > 0 else None,
-        "model_score": model,
-        "coverage": coverage,
-    }
+    """Return the numbers of one subject, and the words for its level."""
+    numbers = {name: row[name] for name in ("score", "level", "rule_score", "model_score", "coverage")}
+    return numbers | {"level_zh": level_zh(row["level"], row["coverage"], index_params())}
 
 
 def _unknown(one: Subject) -> dict[str, Any]:
@@ -407,9 +398,9 @@ def _evidence(text: str | None) -> list[Evidence]:
     return msgspec.json.decode(text, type=list[Evidence]) if text else []
 
 
-def _counterfactual(score: float, lines: Sequence[Contribution]) -> Counterfactual | None:
+def _counterfactual(score: float | None, lines: Sequence[Contribution]) -> Counterfactual | None:
     losses = [line for line in lines if line.loss_if_absent]
-    if not losses:
+    if score is None or not losses:
         return None
     most = max(losses, key=lambda line: line.loss_if_absent or 0.0)
     name = next(entry.name_zh for entry in entries() if entry.id == most.id)

@@ -95,13 +95,13 @@ def test_scores_have_the_shape_that_architecture_fixes_and_are_those_of_the_batc
         assert result["level"] == "none"
         assert result["level_zh"] == "资料不足"
         assert result["model_score"] is None
-        known = (row["score"], row["rule_score"]) if row["coverage"] > 0 else (None, None)
-        assert (result["score"], result["rule_score"]) == known
+        assert (result["score"], result["rule_score"]) == (row["score"], row["rule_score"])
+        assert (row["score"] is None) == (row["coverage"] == 0)
 
 
 @pytest.mark.parametrize("kind", ["project", "organisation"])
 def test_projects_and_organisations_are_scored_too(client: TestClient, tables: SourceTables, kind: str) -> None:
-    batch = score_all(tables, parse_moment(AS_OF), None).filter(subject_type=kind).sort("score", descending=True)
+    batch = score_all(tables, parse_moment(AS_OF), None).filter(subject_type=kind).sort("score", descending=True, nulls_last=True)
     top = batch.row(0, named=True)
     [result] = client.post("/v1/score", json=asked(top["subject_id"], kind=kind)).json()["results"]
 

@@ -118,8 +118,9 @@ def test_references_lead_to_the_key_of_a_table() -> None:
     assert {row["references"] for row in data_model() if row["references"]} <= keys
 
 
-def test_the_decision_on_null_names_the_listed_columns_and_they_may_be_null() -> None:
-    text = (ROOT / "docs" / "adr" / "0003-nullable-columns.md").read_text(encoding="utf-8")
+def test_the_decisions_on_null_name_the_listed_columns_and_they_may_be_null() -> None:
+    decisions = ("0003-nullable-columns.md", "0008-no-score-is-null.md")
+    text = "\n".join((ROOT / "docs" / "adr" / name).read_text(encoding="utf-8") for name in decisions)
     named = {tuple(found.split(".")) for found in re.findall(r"^- `([a-z_]+\.[a-z_]+)`:", text, flags=re.MULTILINE)}
 
     assert named == relaxed()

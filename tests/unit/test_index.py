@@ -113,8 +113,8 @@ def test_the_values_of_an_organisations_lots_fade_by_half_in_a_half_life() -> No
     assert score(scored([value("SI-022", 0.8)], links)) == pytest.approx(100 * 0.25 * 0.8 / 2)
 
 
-@pytest.mark.parametrize(("role", "expected"), [("bidder", 20.0), ("tenderer", 0.0), ("agency", 0.0)])
-def test_a_tenderer_does_not_answer_for_how_bidders_priced(role: str, expected: float) -> None:
+@pytest.mark.parametrize(("role", "expected"), [("bidder", 20.0), ("tenderer", None), ("agency", None)])
+def test_a_tenderer_does_not_answer_for_how_bidders_priced(role: str, expected: float | None) -> None:
     links = [link(KEY, subject=("organisation", "O"), role=role)]
 
     assert score(scored([value("SI-022", 0.8)], links)) == pytest.approx(expected)
@@ -144,10 +144,16 @@ def test_levels_begin_at_their_limits(points: float, expected: str) -> None:
     assert level(points, PARAMS["coverage_min"] - 1e-6, PARAMS) == "none"
 
 
-def test_a_subject_that_nothing_is_known_of_has_coverage_0_and_no_level() -> None:
+def test_a_subject_that_nothing_is_known_of_has_neither_score_nor_level() -> None:
     row = scored([], subjects=pl.DataFrame({"subject_type": ["lot"], "subject_id": ["L9"]})).index.row(0, named=True)
 
-    assert (row["coverage"], row["level"]) == (0.0, "none")
+    assert (row["score"], row["rule_score"], row["coverage"], row["level"]) == (None, None, 0.0, "none")
+
+
+def test_where_only_the_model_answers_the_score_is_its_weighted_part() -> None:
+    row = scored([value("SI-022", None)], model_scores=model(0.6, 0.3)).index.row(0, named=True)
+
+    assert (row["score"], row["rule_score"], row["coverage"]) == (pytest.approx(30.0), None, 0.0)
 
 
 def test_what_was_not_judged_is_listed_with_its_reason() -> None:
@@ -227,8 +233,8 @@ def test_the_lines_of_a_subject_sum_to_its_score(
 
     result = scored(drawn(chosen), **more)
 
-    assert result.contributions["points"].sum() == pytest.approx(score(result), abs=1e-9)
-    assert 0 <= score(result) <= 100
+    assert result.contributions["points"].sum() == pytest.approx(score(result) or 0.0, abs=1e-9)
+    assert 0 <= (score(result) or 0.0) <= 100
     assert 0 <= result.index.item(0, "coverage") <= 1
 
 
