@@ -101,8 +101,8 @@ def test_scores_have_the_shape_that_architecture_fixes_and_are_those_of_the_batc
 
 @pytest.mark.parametrize("kind", ["project", "organisation"])
 def test_projects_and_organisations_are_scored_too(client: TestClient, tables: SourceTables, kind: str) -> None:
-    batch = score_all(tables, parse_moment(AS_OF), None).filter(subject_type=kind).sort("score", descending=True, nulls_last=True)
-    top = batch.row(0, named=True)
+    batch = score_all(tables, parse_moment(AS_OF), None).filter(subject_type=kind)
+    top = batch.sort("score", descending=True, nulls_last=True).row(0, named=True)
     [result] = client.post("/v1/score", json=asked(top["subject_id"], kind=kind)).json()["results"]
 
     assert result["score"] == top["score"] > 0
