@@ -71,6 +71,8 @@ class Size:
     n_trees: int
 
 
+NEAR_CONTROL: Mapping[str, int] = MappingProxyType(dict.fromkeys(CONTROL, 1))
+"""Prices nearer to the control price can only raise a score."""
 SMALL, LARGE = Size(3, 8, 120), Size(4, 15, 200)
 
 
