@@ -651,8 +651,9 @@ class _Process:
         for reference in references or []:
             party = self._party(reference) or reference
             name, identifier = clean_name(party.name), clean_name(_key(reference.id))
-            apart = consortium_members(name) if name and identifier in (None, name) and not _uscc(party) else []
-            for one in [Party(id=member, name=member) for member in apart] or [reference]:
+            apart = consortium_members(name) if name and identifier in (None, name) else ()
+            together = [Party(id=member, name=member) for member in apart] if apart and not _uscc(party) else []
+            for one in together or [reference]:
                 org = self._organisation(one)
                 if org is not None:
                     found.append(org)
@@ -745,15 +746,16 @@ def _key(identifier: Text) -> str:
     return "" if identifier is None else (clean_text(str(identifier)) or "").replace("~", "%7E")
 
 
-def consortium_members(name: str) -> list[str]:
+@lru_cache(maxsize=100_000)
+def consortium_members(name: str) -> tuple[str, ...]:
     """Return the members of a consortium that is written as one name; none when it is not clearly several.
 
     Args:
         name: cleaned, such as ``甲建设有限公司、乙设计院联合体``: every part must end as names of organisations do.
     """
     parts = [clean_name(_ROLE.sub("", part)) for part in _SEPARATOR.split(_TOGETHER.sub("", name))]
-    members = list(dict.fromkeys(part for part in parts if part))
-    return members if len(members) > 1 and all(_ORGANISATION.search(member) for member in members) else []
+    members = tuple(dict.fromkeys(part for part in parts if part))
+    return members if len(members) > 1 and all(_ORGANISATION.search(member) for member in members) else ()
 
 
 def scoped_id(scope: str, key: str) -> str:

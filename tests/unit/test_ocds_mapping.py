@@ -327,7 +327,7 @@ def test_a_consortium_is_one_bid_of_its_leader_with_all_members() -> None:
     ],
 )
 def test_only_names_that_are_clearly_several_are_taken_apart(name: str, members: list[str]) -> None:
-    assert consortium_members(name) == members
+    assert list(consortium_members(name)) == members
 
 
 # -- awards and contracts ----------------------------------------------------------------------------------------
