@@ -63,7 +63,8 @@ class Judgement:
     Attributes:
         figures: one row a split kind, market, scorer and metric (``FIGURES``): the mean over the folds (cuts) that
             define it with its 95 % bootstrap interval; n and n_positive are test lots over the folds, each once.
-        reliability: one row a split kind, market and bin of predicted probability: predicted and observed share.
+        reliability: one row a split kind, market and bin of predicted probability: predicted and observed share; n
+            counts a lot once for every fold that it was judged in.
         coverage: one row a market: labelled lots, those the model can answer, and the confirmed among both.
         choices: one row a split: what was chosen on its training lots.
         predictions: one row a split and test lot: split, name, market, lot_id, y, log_odds, probability (null without

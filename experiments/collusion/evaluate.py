@@ -100,9 +100,9 @@ def main() -> None:
         print(f"\n## Okinawa in the cartel's time, {kind}\n\n{markdown(headings, figure_rows(inside, kind))}")
     print("\n## calibration\n")
     bins = (
-        [row["split"], row["market"], f"{row['low']:.1f}–{row['high']:.1f}", str(row["n"])]
-        + [f"{row['predicted']:.2f}", f"{row['observed']:.2f}"]
+        [row["split"], row["market"], f"{row['low']:.1f}–{row['high']:.1f}", str(row["n"]), *shares]
         for row in chosen.reliability.to_dicts()
+        for shares in [(f"{row['predicted']:.2f}", f"{row['observed']:.2f}")]
     )
     print(markdown(("split", "market", "bin", "scored lots", "predicted", "observed"), bins))
     print("\n## chosen\n")
