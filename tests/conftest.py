@@ -19,3 +19,8 @@ def tsuchiura_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     loaded = load_tables(home, TSUCHIURA, loaded_at=LOADED_AT)
     assert loaded.total.quarantined == 0
     return home
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the switch that writes the lock of indicator versions anew."""
+    parser.addoption("--write-indicator-lock", action="store_true", help="write the lock of indicator versions anew")
