@@ -17,8 +17,9 @@ import polars as pl
 from features.clock import SHANGHAI
 from features.ingest.cleaning import Problem, read_moment
 from features.ingest.ocds_files import Delivery, Piece, RawRelease, decode, refused_release, taken_apart
-from features.ingest.ocds_mapping import ProcessError, Row, Rows, map_process, process_id
+from features.ingest.ocds_mapping import map_process
 from features.ingest.ocds_merge import Archive, Release, changes_nothing, content_hash, state
+from features.ingest.ocds_parts import ProcessError, Row, Rows, process_id
 from features.ingest.ocds_publishers import Publishers
 from features.ingest.ocds_release import typed
 from features.ingest.quarantine import Quarantine, Rejection

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from features.clock import SHANGHAI
 from features.errors import InputError
 from features.ingest.ocds_files import encode
-from features.ingest.ocds_mapping import ProcessError, Row, Rows, consortium_members, map_process, process_id
+from features.ingest.ocds_mapping import map_process
 from features.ingest.ocds_merge import Release, changes_nothing, content_hash, state
+from features.ingest.ocds_parts import ProcessError, Row, Rows, consortium_members, process_id
 from features.ingest.ocds_publishers import Publisher, publishers
 from features.ingest.ocds_release import typed
 from features.tables.contract import SOURCE_TABLES
