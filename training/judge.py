@@ -37,8 +37,9 @@ from training.splits import KINDS, MARKET_OUT, RINGS, Split
 
 MODEL, SCREEN, RULES, SHARE = "model", "SI-022", "rule_score", "market_share"
 SCORERS = (MODEL, SCREEN, RULES, SHARE)
-"""The model; the coefficient of variation alone, lower being more suspicious; the index's rule score alone; and the
-training lots' share of confirmed ones, given to every lot."""
+"""The model; the coefficient of variation alone, lower being more suspicious; the index's rule score alone, a lot on
+which no rule can speak ranking with those that are clear; and the training lots' share of confirmed ones, given to
+every lot."""
 FIGURES = pl.Schema(
     {
         "split": pl.String(),
@@ -94,7 +95,7 @@ def judge(
     Args:
         lots: rows of ``LabelledLots.frame``, with a file's columns if there is one.
         splits: from ``all_splits`` over the answerable rows of ``lots``, in their order.
-        rule_scores: lot_id and rule_score.
+        rule_scores: lot_id and rule_score of every lot, null where no rule can speak.
         seed: of fits and bootstrap.
         candidates: what fitting may choose among.
         n_resamples: bootstrap weightings.
@@ -104,7 +105,8 @@ def judge(
     Raises:
         TrainingError: no split leaves enough on its training side.
     """
-    answerable = lots.filter("answerable").join(rule_scores, on="lot_id", how="left", maintain_order="left")
+    ranked = rule_scores.with_columns(pl.col(RULES).fill_null(0.0))
+    answerable = lots.filter("answerable").join(ranked, on="lot_id", how="left", maintain_order="left")
     found: list[pl.DataFrame] = []
     choices: list[dict[str, Any]] = []
     for split in splits:
@@ -260,7 +262,7 @@ def coverage(lots: pl.DataFrame) -> pl.DataFrame:
 
 
 def rule_scores(source: SourceTables, as_of: dt.datetime, lots: pl.DataFrame) -> pl.DataFrame:
-    """Return what the index says of lots by its rules alone: lot_id, rule_score (0..100)."""
+    """Return what the index says of lots by its rules alone: lot_id, rule_score (0..100; null where none can speak)."""
     scored = score_subjects(
         indicator_values(source, as_of),
         subject_links(source, as_of),
