@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import Literal
 
 import lightgbm as lgb
 import numpy as np
@@ -72,11 +73,13 @@ def small_bundle(seed: int = 1) -> Bundle:
     )
 
 
-def load_auctions(home: Path, folder: Path, *, labels: bool = True) -> None:
+def load_auctions(home: Path, folder: Path, *, labels: Literal["true", "shuffled", "none"] = "true") -> None:
     """Load the made-up auctions into a home through files in the contract's shape."""
     tables = auction_tables()
-    if not labels:
+    if labels == "none":
         del tables["label_feedback"]
+    if labels == "shuffled":
+        tables["label_feedback"] = tables["label_feedback"].with_columns(pl.col("label").shuffle(seed=2))
     write_contract_files(tables, folder)
     loaded = load_tables(home, folder, loaded_at=LOADED_AT)
     assert loaded.total.quarantined == 0, loaded

@@ -20,9 +20,11 @@ from tests.labelled_auctions import AS_OF, LABELLED_AT, MARKETS, load_auctions
 from training.dataset import check_trainable, labelled_lots
 from training.errors import TrainingError
 from training.fit import CANDIDATES, train
+from training.judge import RULES, judge
 from training.promote import promote_version
 from training.registry import Registry
-from training.retrain import labelled_from
+from training.retrain import labelled_from, retrain
+from training.splits import MARKET_OUT, RINGS, all_splits
 
 DATE = "2026-06-30"
 FAST = next(one for one in CANDIDATES if one.name == "dispersion_d3")
@@ -184,12 +186,41 @@ def test_judging_prints_tables_for_people_and_rows_for_programs(home: Path, caps
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_without_outcomes_the_mend_is_named(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    load_auctions(tmp_path / "home", tmp_path / "delivery", labels=False)
+    load_auctions(tmp_path / "home", tmp_path / "delivery", labels="none")
 
     assert smoke.run([command, "--as-of", DATE, "--home", str(tmp_path / "home")]) == 1
     error = capsys.readouterr().err
     assert "label_feedback" in error
     assert "Mend" in error
+
+
+def test_a_model_that_ranks_no_better_than_chance_is_not_registered(tmp_path: Path) -> None:
+    load_auctions(tmp_path / "home", tmp_path / "delivery", labels="shuffled")
+
+    with pytest.raises(TrainingError, match=r"better than chance .* nothing was registered"):
+        retrain(tmp_path / "home", AS_OF, candidates=[FAST])
+    assert Registry(tmp_path / "home").versions() == {}
+
+
+def test_the_simplest_of_equally_good_candidates_is_taken(home: Path) -> None:
+    lots = labelled_from(home, AS_OF, None).answerable
+
+    trained = train(lots, 7, [FAST, replace(FAST, name="the same again")])
+
+    assert trained.candidate is FAST
+    assert trained.choices["score"].n_unique() == 1
+    assert trained.choices["chosen"].to_list() == [True, False]
+
+
+def test_lots_on_which_no_rule_speaks_rank_equal(home: Path) -> None:
+    lots = labelled_from(home, AS_OF, None).frame
+    silent = lots.select("lot_id", rule_score=pl.lit(None, pl.Float64))
+
+    found = judge(lots, all_splits(lots, [MARKET_OUT]), silent, seed=7, candidates=[FAST], n_resamples=5)
+
+    rules = found.figures.filter((pl.col("scorer") == RULES) & (pl.col("split") == MARKET_OUT))
+    assert rules.filter(pl.col("metric") == "roc_auc")["value"].to_list() == [0.5, 0.5]
+    assert set(found.figures.filter(pl.col("split") == RINGS)["reason"]) == {"no_test_lots"}
 
 
 @pytest.mark.parametrize(
