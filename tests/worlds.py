@@ -15,7 +15,9 @@ from features.tables.source import SourceTables
 
 AS_OF = dt.datetime(2025, 6, 30, 23, 59, 59, tzinfo=SHANGHAI)
 AWARD_TIMES = ("notice_issued_at", "result_published_at", "publicity_end_at", "publicity_start_at")
+AFTER = AS_OF + dt.timedelta(days=1)
 Rows = dict[str, list[dict[str, Any]]]
+Frames = Mapping[str, pl.DataFrame]
 
 
 def days_ago(days: float) -> dt.datetime:
@@ -250,3 +252,45 @@ def _random_wins(
     if chance.random() < 0.05:
         wins.append(Win(chance.choice(firms), level, known))
     return wins
+
+
+def later_rows(seed: int, frames: Frames) -> World:
+    """Return rows whose event lies after ``AS_OF``: tenders with bids and awards, and awards of lots opened before."""
+    chance = random.Random(seed)
+    firms = ["F00", "F02", "F05", "F99"]
+    world = World()
+    for number in range(chance.randrange(5, 40)):
+        opening = AFTER + dt.timedelta(days=chance.randrange(0, 300))
+        bids = [Offer(firm, chance.uniform(1, 1e6)) for firm in firms[: chance.randrange(1, 5)]]
+        world.lot(f"later{number}", bids=bids, wins=[chance.choice(firms)], opening=opening, tenderer="T0")
+    # An opening that is not dated is not known either.
+    world.lot("undated", bids=firms, wins=[Win("F00", at=AFTER)], tender={"opening_at": None})
+    lots = frames["lot"].get_column("lot_id").to_list()
+    for lot in chance.sample(lots, k=min(10, len(lots))):
+        winner = Win(chance.choice(firms), 1e7, AFTER, chance.choice(AWARD_TIMES))
+        world.wins(lot, winner, opening=AFTER)
+    unopened = frames["tender"].filter(pl.col("opening_at") > AS_OF).get_column("tender_no")
+    for lot in unopened:
+        world.bids(lot, *firms)
+    # Publicity began before, but the notice that makes the award known came later (rulings G5).
+    world.wins(lots[0], Win("F00", 1e7, AFTER, "notice_issued_at"), opening=AFTER)
+    world.rows["award"][-1]["publicity_start_at"] = days_ago(1)
+    # An award of which nothing says when it became known does not count.
+    world.wins(lots[0], Win("F00", 1e7, AFTER), opening=AFTER)
+    world.rows["award"][-1]["notice_issued_at"] = None
+    return world
+
+
+def with_rows(frames: Frames, added: World) -> Frames:
+    return {
+        name: pl.concat([part[name] for part in (frames, added.frames()) if name in part])
+        for name in SOURCE_TABLES
+        if name in frames or name in added.frames()
+    }
+
+
+def shuffled(frames: Frames, seed: int) -> Frames:
+    return {
+        name: frame.sample(fraction=1, shuffle=True, seed=seed + place)
+        for place, (name, frame) in enumerate(frames.items())
+    }

@@ -23,9 +23,8 @@ from features.ingest.tables import load_tables
 from features.tables.contract import SOURCE_TABLES
 from features.tables.source import SourceTables, read_source_tables
 from features.tables.store import TableStore, TableWriter
-from tests.worlds import AS_OF, AWARD_TIMES, N_TENDERERS, Offer, Win, World, days_ago, random_world
+from tests.worlds import AS_OF, N_TENDERERS, Frames, Offer, World, later_rows, random_world, shuffled, with_rows
 
-Frames = Mapping[str, pl.DataFrame]
 ROOT = Path(__file__).parents[2]
 TABLES = ROOT / "experiments" / "tsuchiura" / "tables"
 HALFWAY = parse_moment("2011-12-31")
@@ -33,7 +32,6 @@ LAST = parse_moment("2015-12-31")
 GROUPED = ("SI-001", "SI-002", "SI-003")
 """Pairs of a tenderer with a control group, which is written as its smallest member (rulings G7)."""
 IDS = ("org_id", "bidder_org_id", "tenderer_org_id", "owner_org_id", "lot_id", "tender_id", "bid_id", "award_id")
-AFTER = AS_OF + dt.timedelta(days=1)
 
 worlds = st.builds(random_world, seed=st.integers(0, 10**6), n_lots=st.sampled_from([20, 40, 60, 90]))
 seeds = st.integers(0, 10**6)
@@ -54,14 +52,6 @@ def values(frames: Frames, as_of: dt.datetime = AS_OF) -> pl.DataFrame:
 def assert_same(left: pl.DataFrame, right: pl.DataFrame) -> None:
     """Hold two results equal, bit for bit."""
     assert_frame_equal(left, right, check_exact=True)
-
-
-def with_rows(frames: Frames, added: World) -> Frames:
-    return {
-        name: pl.concat([part[name] for part in (frames, added.frames()) if name in part])
-        for name in SOURCE_TABLES
-        if name in frames or name in added.frames()
-    }
 
 
 @pytest.fixture(scope="module")
@@ -85,33 +75,6 @@ def test_the_random_worlds_are_not_empty_of_what_the_laws_are_about() -> None:
 
 
 # Nothing that happens later changes an earlier answer.
-
-
-def later_rows(seed: int, frames: Frames) -> World:
-    """Return rows whose event lies after ``AS_OF``: tenders with bids and awards, and awards of lots opened before."""
-    chance = random.Random(seed)
-    firms = ["F00", "F02", "F05", "F99"]
-    world = World()
-    for number in range(chance.randrange(5, 40)):
-        opening = AFTER + dt.timedelta(days=chance.randrange(0, 300))
-        bids = [Offer(firm, chance.uniform(1, 1e6)) for firm in firms[: chance.randrange(1, 5)]]
-        world.lot(f"later{number}", bids=bids, wins=[chance.choice(firms)], opening=opening, tenderer="T0")
-    # An opening that is not dated is not known either.
-    world.lot("undated", bids=firms, wins=[Win("F00", at=AFTER)], tender={"opening_at": None})
-    lots = frames["lot"].get_column("lot_id").to_list()
-    for lot in chance.sample(lots, k=min(10, len(lots))):
-        winner = Win(chance.choice(firms), 1e7, AFTER, chance.choice(AWARD_TIMES))
-        world.wins(lot, winner, opening=AFTER)
-    unopened = frames["tender"].filter(pl.col("opening_at") > AS_OF).get_column("tender_no")
-    for lot in unopened:
-        world.bids(lot, *firms)
-    # Publicity began before, but the notice that makes the award known came later (rulings G5).
-    world.wins(lots[0], Win("F00", 1e7, AFTER, "notice_issued_at"), opening=AFTER)
-    world.rows["award"][-1]["publicity_start_at"] = days_ago(1)
-    # An award of which nothing says when it became known does not count.
-    world.wins(lots[0], Win("F00", 1e7, AFTER), opening=AFTER)
-    world.rows["award"][-1]["notice_issued_at"] = None
-    return world
 
 
 @law
@@ -138,13 +101,6 @@ def test_later_auctions_change_nothing_about_earlier_ones(shipped: Frames) -> No
 
 
 # The order of rows says nothing.
-
-
-def shuffled(frames: Frames, seed: int) -> Frames:
-    return {
-        name: frame.sample(fraction=1, shuffle=True, seed=seed + place)
-        for place, (name, frame) in enumerate(frames.items())
-    }
 
 
 @law
