@@ -29,7 +29,7 @@ from training.figures import (
 )
 from training.fit import CANDIDATES, FIXED, Candidate, Folds, Trained, calibrate, train
 from training.registry import MODEL_NAME, Registry
-from training.splits import cv_folds, read_splits
+from training.splits import cv_folds, read_splits, rings_part
 
 N_RESAMPLES = 500
 CHANCE = 0.5
@@ -79,7 +79,8 @@ def retrain(
     """Fit on every labelled lot, calibrate, and register the model as challenger.
 
     The model answers only in markets whose own lots sufficed for a curve and where, on lots it had not seen, it ranked
-    better than chance: the 95 % interval of its ROC-AUC lies above 0.5. Elsewhere it keeps silent.
+    better than chance: the 95 % interval of its ROC-AUC, over resampled rings where these are known, lies above 0.5.
+    Elsewhere it keeps silent.
 
     Args:
         home: the folder with all state.
@@ -159,13 +160,19 @@ def cross_validation(lots: pl.DataFrame, trained: Trained, seed: int) -> dict[st
         rows = np.flatnonzero(market == name)
         scores = trained.out_of_fold[rows]
         probability, share = _cross_calibrated(scores, y[rows], trust[rows], folds[rows])
-        weights = bootstrap_weights(lots[rows].get_column("twin").to_list(), N_RESAMPLES, seed)
+        weights = bootstrap_weights(_clusters(lots[rows]), N_RESAMPLES, seed)
         values = all_figures(y[rows], scores, probability if name in enough else None, share, weights)
         found[name] = {
             metric: summary(one, NO_PROBABILITY if metric in OF_PROBABILITY and name not in enough else ONE_CLASS)
             for metric, one in values.items()
         }
     return found
+
+
+def _clusters(lots: pl.DataFrame) -> list[str]:
+    """Return what is drawn as one: rings where they part a market, else twins."""
+    together = pl.coalesce("ring", "twin") if rings_part(lots) else pl.col("twin")
+    return lots.select(together).to_series().to_list()
 
 
 def _cross_calibrated(scores: Floats, y: Outcomes, trust: Floats, folds: Folds) -> tuple[Floats, Floats]:
