@@ -136,11 +136,15 @@ class _Loading:
     rows: set[str] = field(default_factory=set[str], init=False)
     values: set[str] = field(default_factory=set[str], init=False)
     _writers: dict[str, TableWriter] = field(default_factory=dict[str, TableWriter], init=False)
-    _owners: dict[str, str | None] | None = field(default=None, init=False)
+    _org_ids: dict[str, str] = field(default_factory=dict[str, str], init=False)
+    _owners: dict[str, str | None] = field(default_factory=dict[str, "str | None"], init=False)
 
     def __post_init__(self) -> None:
         self.quarantine = Quarantine(self.store.home)
         self.archive = Archive(self.store.home)
+        coded = current(self.store.versions(Organisation), Organisation).filter(pl.col("uscc").is_not_null())
+        for code, org_id, source in coded.select("uscc", "org_id", "source_record_id").collect().iter_rows():
+            self._org_ids[code], self._owners[org_id] = org_id, source
 
     def loaded(self, fates: Counter[Fate]) -> Loaded:
         """Return the counts: every release read has one fate."""
@@ -158,7 +162,7 @@ class _Loading:
         Returns:
             The fates of the pieces in their order, of each that does not wait.
         """
-        batch = _Batch(self.publishers, ["quarantined"] * len(pieces))
+        batch = _Batch(self.publishers, ["quarantined"] * len(pieces), Rows(org_ids=self._org_ids))
         fresh = self._fresh(batch, [self._read(piece) for piece in pieces])
         known = self.archive.releases_of(release.ocid for release in fresh.values())
         processes: dict[str, dict[int, Release]] = {}
@@ -179,7 +183,7 @@ class _Loading:
         mapped: set[str] = set()
         still: set[str] = set()
         for start in range(0, len(ocids), BATCH_RELEASES):
-            rows = Rows()
+            rows = Rows(org_ids=self._org_ids)
             for ocid, releases in self.archive.releases_of(ocids[start : start + BATCH_RELEASES]).items():
                 if _map(releases, self.publishers, rows) is None:
                     mapped.add(ocid)
@@ -258,9 +262,6 @@ class _Loading:
 
     def _own_organisations(self, organisations: dict[str, Row]) -> list[Row]:
         """Leave out organisations, known by their credit code, that another source or publisher has delivered."""
-        if self._owners is None:
-            stored = current(self.store.versions(Organisation), Organisation).filter(pl.col("uscc").is_not_null())
-            self._owners = dict(stored.select("org_id", "source_record_id").collect().iter_rows())
         own: list[Row] = []
         for org_id, row in organisations.items():
             source = row["source_record_id"]
@@ -285,7 +286,7 @@ class _Batch:
 
     publishers: Publishers
     fates: list[Fate]
-    rows: Rows = field(default_factory=Rows)
+    rows: Rows
     refused: dict[int, Rejection] = field(default_factory=dict[int, Rejection])
     accepted: list[Release] = field(default_factory=list[Release])
     twins: dict[int, tuple[int, Release]] = field(default_factory=dict[int, tuple[int, Release]])

@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -38,6 +38,7 @@ class Rows:
         organisations: by id.
         regions: by code.
         rejections: what was not taken below the release.
+        org_ids: ids of organisations that are stored already, by credit code.
     """
 
     tables: dict[str, list[Row]] = field(
@@ -46,6 +47,7 @@ class Rows:
     organisations: dict[str, Row] = field(default_factory=dict[str, Row])
     regions: dict[str, Row] = field(default_factory=dict[str, Row])
     rejections: list[Rejection] = field(default_factory=list[Rejection])
+    org_ids: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class ProcessError(ValueError):
@@ -138,7 +140,7 @@ class Parts:
         if name is None:
             return None
         code = _uscc(party) or _uscc(reference)
-        org_id = code or scoped_id(self.publisher.scope, identifier or name)
+        org_id = self.rows.org_ids.get(code, code) if code else scoped_id(self.publisher.scope, identifier or name)
         known = self.rows.organisations.get(org_id)
         if known is None or (known["name"] != name and known["source_record_id"] == self.publisher.scope):
             self.rows.organisations[org_id] = {

@@ -338,18 +338,16 @@ def test_what_other_sources_know_of_an_organisation_or_region_is_kept(home: Path
     folder = home.parent / "delivery"
     folder.mkdir()
     (folder / "region.csv").write_text("region_code,name,level\n420500,宜昌,city\n", encoding="utf-8")
-    (folder / "organisation.csv").write_text(
-        f"org_id,uscc,name,ownership\n{USCC},{USCC},国企公司,soe\n", encoding="utf-8"
-    )
+    (folder / "organisation.csv").write_text(f"org_id,uscc,name,ownership\nO1,{USCC},国企公司,soe\n", encoding="utf-8")
     load_tables(home, folder, loaded_at=MOMENT)
     coded = bid("x") | {"tenderers": [{"id": f"CN-USCC-{USCC}", "name": "国企"}]}
 
     load(home, [release(1, bids=[coded])], given=publishers(region_code="420500"), days=1)
 
     assert column(home, Region, "name") == ["宜昌"]
-    known = rows(home, Organisation).filter(pl.col("org_id") == USCC).row(0, named=True)
+    known = rows(home, Organisation).filter(pl.col("uscc") == USCC).row(0, named=True)
     assert (known["name"], known["ownership"]) == ("国企公司", "soe")
-    assert column(home, Bid, "bidder_org_id") == [USCC]
+    assert column(home, Bid, "bidder_org_id") == ["O1"]
 
 
 def test_only_one_load_at_a_time_writes_into_a_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
