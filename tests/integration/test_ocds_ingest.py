@@ -172,9 +172,7 @@ GIVEN = st.lists(
             st.lists(st.sampled_from(["甲公司", "乙公司", "丙公司"]), max_size=3, unique=True),
             st.booleans(),
         ),
-        st.sampled_from(
-            [{"ocid": "bad"}, {"id": "no ocid"}, [5], release(1) | {"date": "soon"}, release(2, tender=None)]
-        ),
+        st.sampled_from([{"ocid": "bad"}, {"id": "no ocid"}, [5], UNDATED, release(2, day=9, tender=None)]),
     ),
     min_size=1,
     max_size=8,
