@@ -140,7 +140,7 @@ def _progress(text: str, total: int) -> Generator[Callable[[str], None]]:
 
 def _market_rows(done: Retrained) -> list[dict[str, Any]]:
     return [
-        {"market": market, "answers": market in done.bundle.calibrations}
+        {"market": market, "answers": market in done.bundle.calibrations, "held_out_by": done.held_out_by[market]}
         | {metric: figures[metric].value for metric in METRICS}
         for market, figures in done.cross_validation.items()
     ]
@@ -154,6 +154,7 @@ def _stated(done: Retrained, *, promoted: bool) -> dict[str, Any]:
         "candidate": done.trained.candidate.name,
         "markets": list(done.bundle.calibrations),
         "silent_markets": done.silent,
+        "held_out_by": dict(done.held_out_by),
         "choices": done.trained.choices.to_dicts(),
         "cross_validation": {
             market: {metric: asdict(figure) for metric, figure in figures.items()}
@@ -174,12 +175,16 @@ def _show_training(done: Retrained, *, promoted: bool) -> None:
         tried.add_row(row["candidate"], f"{row['cross_validated']:.3f}", outside, "*" if row["chosen"] else "")
     console.print(tried)
     table = RichTable(title="cross-validated, by market")
-    for heading in ("market", "answers", *HEADINGS):
+    for heading in ("market", "answers", "held out", *HEADINGS):
         table.add_column(heading, overflow="fold")
     for market, figures in done.cross_validation.items():
         answers = "yes" if market in done.bundle.calibrations else "silent"
-        table.add_row(market, answers, *[_cell(figures[metric]) for metric in METRICS])
+        table.add_row(market, answers, done.held_out_by[market], *[_cell(figures[metric]) for metric in METRICS])
     console.print(table)
+    if "lots" in done.held_out_by.values():
+        console.print(
+            "Held out by lots: neither rings nor time part that market, so its figures flatter.", markup=False
+        )
     if done.silent:
         console.print(
             f"Silent in {', '.join(done.silent)}: too few outcomes, or not better than chance on unseen lots.",

@@ -21,8 +21,8 @@ from models.index import score_subjects
 from training.errors import TrainingError
 from training.figures import (
     METRICS,
-    NO_LOTS,
     NO_PROBABILITY,
+    NOT_PARTED,
     OF_PROBABILITY,
     ONE_CLASS,
     Figure,
@@ -182,7 +182,10 @@ def predict_split(
 
 
 def figures_of(kind: str, market: str, part: pl.DataFrame, seed: int, n_resamples: int) -> list[dict[str, Any]]:
-    """Return the rows of ``FIGURES`` of one kind of split and market from its predictions."""
+    """Return the rows of ``FIGURES`` of one kind of split and market from its predictions.
+
+    Without predictions the reason is ``not_parted``: no date, no ring or no other market parts this one.
+    """
     lots = part.unique("lot_id", keep="first", maintain_order=True)
     clusters = lots.get_column("cluster").to_list()
     weights = bootstrap_weights(clusters, n_resamples, seed) if clusters else np.ones((1, 0))
@@ -219,7 +222,7 @@ def _scored(fold: pl.DataFrame, scorer: str, weights: Floats) -> Mapping[str, Fl
 
 def _reason(folds: Sequence[pl.DataFrame], scorer: str, metric: str) -> str:
     if not folds:
-        return NO_LOTS
+        return NOT_PARTED
     if metric in OF_PROBABILITY and (
         scorer in (SCREEN, RULES) or all(one["probability"].null_count() for one in folds)
     ):

@@ -29,7 +29,7 @@ from training.figures import (
 )
 from training.fit import CANDIDATES, FIXED, Candidate, Folds, Trained, calibrate, train
 from training.registry import MODEL_NAME, Registry
-from training.splits import cv_folds, read_splits, rings_part
+from training.splits import cv_folds, held_out_by, read_splits, rings_part
 
 N_RESAMPLES = 500
 CHANCE = 0.5
@@ -44,11 +44,13 @@ class Retrained:
         bundle: the model.
         trained: how it was chosen.
         cross_validation: figures of each market by metric name, on lots that the scoring trees had not seen.
+        held_out_by: what was held out whole in each market's folds: rings, time, or, which flatters, single lots.
     """
 
     bundle: Bundle
     trained: Trained
     cross_validation: Mapping[str, Mapping[str, Figure]]
+    held_out_by: Mapping[str, str]
 
     @property
     def silent(self) -> list[str]:
@@ -98,6 +100,7 @@ def retrain(
     lots = labelled.answerable
     trained = train(lots, seed, candidates, progress)
     found = cross_validation(lots, trained, seed)
+    held_out = {name: held_out_by(lots.filter(pl.col("market") == name)) for name in found}
     speaking = {name: curve for name, curve in trained.calibrations.items() if _above_chance(found[name]["roc_auc"])}
     if not speaking:
         seen = ", ".join(f"{name} {_shown(figures['roc_auc'])}" for name, figures in found.items())
@@ -123,6 +126,7 @@ def retrain(
             "cross_validation": {
                 name: {metric: asdict(figure) for metric, figure in one.items()} for name, one in found.items()
             },
+            "held_out_by": held_out,
             "choices": trained.choices.to_dicts(),
         },
         created_at=now().isoformat(timespec="seconds"),
@@ -140,7 +144,8 @@ def retrain(
         "markets": ", ".join(speaking),
         "candidate": trained.candidate.name,
     }
-    return Retrained(Registry(home).register(bundle, _params(lots, trained, seed), metrics, tags), trained, found)
+    registered = Registry(home).register(bundle, _params(lots, trained, seed), metrics, tags)
+    return Retrained(registered, trained, found, held_out)
 
 
 def cross_validation(lots: pl.DataFrame, trained: Trained, seed: int) -> dict[str, dict[str, Figure]]:

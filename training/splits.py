@@ -202,15 +202,32 @@ def _ring_folds(lots: pl.DataFrame, k: int) -> NDArray[np.int64]:
     return np.array([fold_of[name] for name in lots.select(unit).to_series()], dtype=np.int64)
 
 
+def held_out_by(lots: pl.DataFrame, k: int = N_FOLDS) -> str:
+    """Tell what ``cv_folds`` holds out whole in one market: ``rings``, ``time``, or, where neither parts it, ``lots``.
+
+    Figures of folds of single lots flatter: a ring is then on both sides.
+    """
+    if rings_part(lots):
+        return "rings"
+    return "time" if _both_outcomes(lots, _dealt(lots, ["opening_at", "mark"], k), k) else "lots"
+
+
 def _time_folds(lots: pl.DataFrame, k: int) -> NDArray[np.int64]:
     """Cut a market into stretches of time; lots of one instant are ordered by a fingerprint of their id."""
+    in_time = _dealt(lots, ["opening_at", "mark"], k)
+    return in_time if _both_outcomes(lots, in_time, k) else _dealt(lots, ["mark"], k)
+
+
+def _dealt(lots: pl.DataFrame, order: Sequence[str], k: int) -> NDArray[np.int64]:
+    """Deal lots, in an order of their opening and the fingerprint (mark) of their id, to k folds of equal size."""
     marks = [hashlib.sha256(str(lot).encode()).hexdigest() for lot in lots.get_column("lot_id")]
-    order = lots.select("opening_at").with_columns(mark=pl.Series(marks, dtype=pl.String))
+    marked = lots.select("opening_at").with_columns(mark=pl.Series(marks, dtype=pl.String))
+    place = marked.select(pl.struct(order).rank("ordinal")).to_series().to_numpy().astype(np.int64) - 1
+    return place * k // lots.height
+
+
+def _both_outcomes(lots: pl.DataFrame, folds: NDArray[np.int64], k: int) -> bool:
+    """Tell whether the lots are of more instants than one, and every fold has both outcomes."""
     y = lots.get_column("y").to_numpy()
-    folds = np.zeros(lots.height, dtype=np.int64)
-    for columns in (["opening_at", "mark"], ["mark"]):
-        place = order.select(pl.struct(columns).rank("ordinal")).to_series().to_numpy().astype(np.int64) - 1
-        folds = place * k // lots.height
-        if all(len(set(y[folds == fold])) > 1 for fold in range(k)):
-            break
-    return folds
+    dated = lots.get_column("opening_at").n_unique() > 1
+    return dated and all(len(set(y[folds == fold])) > 1 for fold in range(k))

@@ -113,6 +113,7 @@ def test_a_second_model_is_the_challenger_until_it_is_promoted(
     stated = json.loads(capsys.readouterr().out)
 
     assert stated["alias"] == "challenger"
+    assert stated["held_out_by"] == {f"{market}/works": "rings" for market in MARKETS}
     assert Registry(home).versions() == {champion.version: ["champion"], stated["version"]: ["challenger"]}
     assert load(Settings(home=home).champion).version == champion.version
 
@@ -220,7 +221,7 @@ def test_lots_on_which_no_rule_speaks_rank_equal(home: Path) -> None:
 
     rules = found.figures.filter((pl.col("scorer") == RULES) & (pl.col("split") == MARKET_OUT))
     assert rules.filter(pl.col("metric") == "roc_auc")["value"].to_list() == [0.5, 0.5]
-    assert set(found.figures.filter(pl.col("split") == RINGS)["reason"]) == {"no_test_lots"}
+    assert set(found.figures.filter(pl.col("split") == RINGS)["reason"]) == {"not_parted"}
 
 
 @pytest.mark.parametrize(

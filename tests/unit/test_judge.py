@@ -12,8 +12,8 @@ from sklearn import metrics
 from features.clock import SHANGHAI
 from training.errors import TrainingError
 from training.figures import (
-    NO_LOTS,
     NO_PROBABILITY,
+    NOT_PARTED,
     ONE_CLASS,
     Figure,
     all_figures,
@@ -28,7 +28,7 @@ from training.figures import (
 )
 from training.fit import calibrate, row_weights
 from training.judge import MODEL, SCORERS, coverage, figures_of
-from training.splits import LATER, MARKET_OUT, RINGS, all_splits, cv_folds, read_splits
+from training.splits import LATER, MARKET_OUT, RINGS, all_splits, cv_folds, held_out_by, read_splits
 
 
 def outcomes(rows: int, seed: int) -> tuple[Any, Any, Any]:
@@ -107,7 +107,7 @@ def test_folds_that_define_a_figure_are_averaged_and_others_left_out() -> None:
     table = np.array([[0.5, 0.4, nan], [0.7, nan, nan], [nan, nan, nan]])
 
     assert summary(table, ONE_CLASS).value == pytest.approx(0.6)
-    assert summary(np.array([[nan, 0.5]]), NO_LOTS) == Figure(None, None, None, NO_LOTS)
+    assert summary(np.array([[nan, 0.5]]), NOT_PARTED) == Figure(None, None, None, NOT_PARTED)
 
 
 def test_the_interval_of_independent_lots_has_about_its_textbook_width() -> None:
@@ -160,6 +160,16 @@ def test_folds_keep_rings_and_twins_together_and_do_not_depend_on_order() -> Non
     shuffled = frame.sample(fraction=1, shuffle=True, seed=2)
     again = shuffled.with_columns(fold=pl.Series(cv_folds(shuffled))).sort("lot_id")
     assert again["fold"].to_list() == folds["fold"].to_list()
+
+
+def test_what_is_held_out_is_rings_then_time_then_lots() -> None:
+    frame = lots()
+    market_a, market_b = (frame.filter(pl.col("market") == name) for name in ("A/works", "B/works"))
+
+    assert held_out_by(market_a) == "rings"
+    assert held_out_by(market_b) == "time"
+    assert held_out_by(market_b.with_columns(pl.col("opening_at").first())) == "lots"
+    assert held_out_by(market_b.sort("y").with_columns(pl.col("opening_at").sort())) == "lots"
 
 
 def test_a_ring_with_nearly_all_confirmed_lots_is_not_held_out() -> None:
@@ -260,7 +270,7 @@ def predictions(y: list[int], probability: list[float | None]) -> pl.DataFrame:
         (predictions([0, 1, 0, 1], [None] * 4), "roc_auc", 0.75, None),
         (predictions([0, 1, 0, 1], [None] * 4), "brier", None, NO_PROBABILITY),
         (predictions([1, 1], [0.5, 0.5]), "roc_auc", None, ONE_CLASS),
-        (predictions([], []), "roc_auc", None, NO_LOTS),
+        (predictions([], []), "roc_auc", None, NOT_PARTED),
     ],
 )
 def test_each_figure_is_a_number_or_null_with_its_reason(
