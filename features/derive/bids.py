@@ -27,7 +27,7 @@ class LotBid(Derived):
     method = dy.String()
     evaluation_method = dy.String()
     mean_rule = dy.Bool()
-    object_type = dy.String()
+    object_type = dy.String(nullable=True)
     category = dy.String(nullable=True)
     city = dy.String(nullable=True)
     required_qual_code = dy.String(nullable=True)

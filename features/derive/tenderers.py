@@ -149,7 +149,7 @@ class WinningRun(Derived):
     subject_id = dy.String()
     tenderer_org_id = dy.String()
     winner_org_id = dy.String()
-    object_type = dy.String()
+    object_type = dy.String(nullable=True)
     category = dy.String(nullable=True)
     n_events = dy.Int64(min=0)
     run = dy.Int64(min=0)

@@ -16,7 +16,7 @@ import polars as pl
 
 from features.clock import SHANGHAI
 from features.ingest.cleaning import Problem, read_moment
-from features.ingest.ocds_files import Delivery, Piece, RawRelease, decode, refused_release, taken_apart
+from features.ingest.ocds_files import SOURCE, Delivery, Piece, RawRelease, decode, refused_release, taken_apart
 from features.ingest.ocds_mapping import map_process
 from features.ingest.ocds_merge import Archive, Release, changes_nothing, content_hash, state
 from features.ingest.ocds_parts import ProcessError, Row, Rows, process_id
@@ -70,10 +70,7 @@ def load_ocds(
     fates = Counter[Fate]()
     with store.writing():
         loading = _Loading(store, publishers, loaded_at, source_code)
-        waiting: list[Piece] = []
         for batch in _batches(delivery.releases()):
-            fates.update(loading.load(batch, waiting))
-        for batch in _batches(waiting):
             fates.update(loading.load(batch))
     return loading.loaded(fates)
 
@@ -123,8 +120,8 @@ class _Loading:
         source_code: the source system that the rows are from.
         quarantine: what is not taken.
         archive: releases that are.
-        rows: ids of the children refused so far; a process mapped twice counts them once.
-        values: ids of the fields refused so far.
+        open: ids of the open entries of quarantine below the release, by process.
+        refused: how many children and fields were refused, by process and level, in the processes of this load.
     """
 
     store: TableStore
@@ -133,8 +130,8 @@ class _Loading:
     source_code: str
     quarantine: Quarantine = field(init=False)
     archive: Archive = field(init=False)
-    rows: set[str] = field(default_factory=set[str], init=False)
-    values: set[str] = field(default_factory=set[str], init=False)
+    open: dict[str, set[str]] = field(default_factory=dict[str, set[str]], init=False)
+    refused: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]], init=False)
     _writers: dict[str, TableWriter] = field(default_factory=dict[str, TableWriter], init=False)
     _org_ids: dict[str, str] = field(default_factory=dict[str, str], init=False)
     _owners: dict[str, str | None] = field(default_factory=dict[str, "str | None"], init=False)
@@ -142,6 +139,9 @@ class _Loading:
     def __post_init__(self) -> None:
         self.quarantine = Quarantine(self.store.home)
         self.archive = Archive(self.store.home)
+        entries = self.quarantine.list(source=SOURCE).filter(pl.col("level") != "release")
+        for entry, ocid in entries.select("id", "record").iter_rows():
+            self.open.setdefault(ocid, set()).add(entry)
         coded = current(self.store.versions(Organisation), Organisation).filter(pl.col("uscc").is_not_null())
         for code, org_id, source in coded.select("uscc", "org_id", "source_record_id").collect().iter_rows():
             self._org_ids[code], self._owners[org_id] = org_id, source
@@ -149,19 +149,11 @@ class _Loading:
     def loaded(self, fates: Counter[Fate]) -> Loaded:
         """Return the counts: every release read has one fate."""
         counts = {fate: fates[fate] for fate in ("loaded", "unchanged", "superseded", "quarantined")}
-        return Loaded(Counts(read=fates.total(), **counts), len(self.rows), len(self.values))
+        refused = sum(self.refused.values(), Counter[str]())
+        return Loaded(Counts(read=fates.total(), **counts), refused["row"], refused["value"])
 
-    def load(self, pieces: Sequence[Piece], waiting: list[Piece] | None = None) -> list[Fate]:
-        """Load a batch.
-
-        Args:
-            pieces: releases and rejections.
-            waiting: where releases go that cannot stand alone, such as an award without its tender: the rest of the
-                file may hold what they add to. None refuses them; so does a list that holds a batch already.
-
-        Returns:
-            The fates of the pieces in their order, of each that does not wait.
-        """
+    def load(self, pieces: Sequence[Piece]) -> list[Fate]:
+        """Load a batch of releases and rejections; return the fate of each, in their order."""
         batch = _Batch(self.publishers, ["quarantined"] * len(pieces), Rows(org_ids=self._org_ids))
         fresh = self._fresh(batch, [self._read(piece) for piece in pieces])
         known = self.archive.releases_of(release.ocid for release in fresh.values())
@@ -170,13 +162,25 @@ class _Loading:
             processes.setdefault(release.ocid, {})[place] = release
         for ocid, releases in processes.items():
             batch.settle(known.get(ocid, []), releases)
-        waits = batch.refuse(waiting is not None and sum(map(_size, waiting)) < BATCH_BYTES)
-        if waiting is not None:
-            waiting.extend(pieces[place] for place in sorted(waits))
+        batch.refuse()
         self.quarantine.add([*batch.refused.values(), *batch.rows.rejections], self.loaded_at)
         self._write(batch.rows)
         self.archive.add(batch.accepted, self.loaded_at)
-        return [fate for place, fate in enumerate(batch.fates) if place not in waits]
+        self.quarantine.mark_replayed(self._settled(batch.rows), self.loaded_at)
+        return batch.fates
+
+    def _settled(self, rows: Rows) -> set[str]:
+        """Note what is refused in the processes mapped; return the open entries that are part of them no longer."""
+        refused: dict[str, list[Rejection]] = {row["source_record_id"]: [] for row in rows.tables["project"]}
+        for rejection in rows.rejections:
+            refused[rejection.record].append(rejection)
+        gone = set[str]()
+        for ocid, found in refused.items():
+            ids = {rejection.id for rejection in found}
+            gone |= self.open.get(ocid, set()) - ids
+            self.open[ocid] = ids
+            self.refused[ocid] = Counter({rejection.id: rejection.level for rejection in found}.values())
+        return gone
 
     def map_again(self, ocids: Sequence[str]) -> tuple[set[str], set[str]]:
         """Map processes anew from the archive; return those that could be, and the ids of what is refused in them."""
@@ -230,8 +234,6 @@ class _Loading:
         return fresh
 
     def _write(self, rows: Rows) -> None:
-        self.rows.update(rejection.id for rejection in rows.rejections if rejection.level == "row")
-        self.values.update(rejection.id for rejection in rows.rejections if rejection.level == "value")
         processes = [row["source_record_id"] for row in rows.tables["project"]]
         if not processes:
             return
@@ -311,20 +313,15 @@ class _Batch:
                     self.apart[place] = (release, error)
         self._add(known, taken)
 
-    def refuse(self, wait: bool) -> set[int]:
-        """Refuse what stands apart, or return its places if it can wait; a second copy shares the fate of the first."""
-        waits = set(self.apart) if wait else set[int]()
+    def refuse(self) -> None:
+        """Refuse what stands apart; a second copy shares the fate of the first."""
         for place, (release, error) in self.apart.items():
-            if place not in waits:
-                self.refused[place] = _refused(release, error)
+            self.refused[place] = _refused(release, error)
         for place, (first, release) in self.twins.items():
-            if first in waits:
-                waits.add(place)
-            elif first in self.refused:
+            if first in self.refused:
                 self.refused[place] = replace(self.refused[first], record=release.record, file=release.file)
             else:
                 self.fates[place] = "unchanged"
-        return waits
 
     def _add(self, known: Sequence[Release], fresh: dict[int, Release]) -> ProcessError | None:
         fates: dict[int, Fate] = {}

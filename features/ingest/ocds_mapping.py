@@ -8,7 +8,7 @@ import dataframely as dy
 
 from features.ingest.cleaning import clean_text
 from features.ingest.ocds_offers import Offers
-from features.ingest.ocds_parts import ProcessError, Row, Rows, currency_of, key_of
+from features.ingest.ocds_parts import Row, Rows, currency_of, key_of, unnamed
 from features.ingest.ocds_publishers import Publisher
 from features.ingest.ocds_release import OcdsLot, Typed
 from features.tables.tendering import Tender
@@ -54,7 +54,7 @@ def map_process(typed: Typed, publisher: Publisher, rows: Rows, *, file: str = "
         file: the file it came from, for the quarantine.
 
     Raises:
-        ProcessError: the process lacks what the contract cannot do without.
+        ProcessError: its ocid cannot be an id.
     """
     _Process(typed, publisher, rows, file).add()
 
@@ -90,19 +90,17 @@ class _Process(Offers):
 
     # -- the procedure -------------------------------------------------------------------------------------
 
-    def _object_type(self) -> str:
+    def _object_type(self) -> str | None:
+        """The category of the release, else what is declared of its publisher; a word that is not known is neither."""
         given = clean_text(self.tender.main_procurement_category)
+        if given is None:
+            return self.publisher.object_type
         if given in _OBJECT_TYPES:
             return given
-        if given is None and self.publisher.object_type is not None:
-            return self.publisher.object_type
-        raise ProcessError(
-            "no_object_type",
-            f"tender.mainProcurementCategory is {given!r}; {', '.join(sorted(_OBJECT_TYPES))} was expected",
-            "tender.mainProcurementCategory",
-            f"give the category, load with --object-type, or declare it for {self.publisher.scope} in "
-            "ocds_publishers.yaml; a release that adds to another loads after that one.",
-        )
+        message = f"the category is {given!r}, none of {', '.join(sorted(_OBJECT_TYPES))}"
+        path, mend = "tender.mainProcurementCategory", "use one of these words, or leave it out."
+        self._reject("value", "tender", path, given, "unknown_word", message, mend, given)
+        return None
 
     def _project(self, owner: str | None) -> None:
         status = "planned" if self._tender_status() == "planned" else "tendering"
@@ -190,10 +188,9 @@ class _Process(Offers):
     def _lots(self) -> None:
         lots: dict[str, OcdsLot] = {}
         for number, lot in enumerate(self.tender.lots or []):
-            path, key = f"tender.lots[{number}].id", key_of(lot.id)
-            if not key:
-                self._reject_row("lot", path, lot, "no_id", "the lot has no id", "give it one.")
-            elif key in lots:
+            amount = lot.value.amount if lot.value else None
+            path, key = f"tender.lots[{number}].id", key_of(lot.id) or unnamed(lot.title, lot.description, amount)
+            if key in lots:
                 self._reject_row("lot", path, lot, "duplicate_id", "two lots have this id", _ONE)
             else:
                 lots[key] = lot

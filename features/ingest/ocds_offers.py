@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from features.ingest.ocds_parts import Parts, Row, Rows, currency_of, key_of
+from features.ingest.ocds_parts import Parts, Row, Rows, currency_of, key_of, unnamed
 from features.ingest.ocds_publishers import Publisher
 from features.ingest.ocds_release import OcdsAward, OcdsBid, OcdsContract, Typed, Value
 
@@ -68,21 +68,19 @@ class Offers(Parts):
     def _bid(self, bid: OcdsBid, path: str) -> None:
         if bid.status == "invited":
             return
-        key = key_of(bid.id)
         members = self._members(bid.tenderers)
         lots = self._lots_of(bid.related_lots)
+        key = key_of(bid.id) or unnamed(members, lots, bid.date, _stated(bid.value))
         ids = {lot: self._id("bid/", key if len(lots) == 1 else f"{key}/{lot}") for lot in lots}
         problem = None
         if bid.status not in _BID_STATUS:
             problem = (".status", "unknown_word", f"the bid's status is {bid.status!r}", _NOT_KNOWN_HERE)
-        elif not key:
-            problem = (".id", "no_id", "the bid has no id", "give it one.")
         elif not members:
             problem = (".tenderers", "no_tenderer", "the bid names no tenderer", "name the bidder.")
         elif not lots:
             problem = (".relatedLots", "unknown_lot", "the bid does not say which of the lots it is for", _SAY_LOT)
         elif not self.bids.keys().isdisjoint(ids.values()):
-            problem = (".id", "duplicate_id", "two bids have this id", _ONE)
+            problem = (".id", "duplicate_id", "two bids have this id, or none and say the same", _ONE)
         if problem is not None:
             at, reason, message, mend = problem
             self._reject_row("bid", f"{path}{at}", bid, reason, message, mend)
@@ -164,24 +162,22 @@ class Offers(Parts):
                 self._award(award, f"awards[{number}]")
 
     def _award(self, award: OcdsAward, path: str) -> None:
-        key = key_of(award.id)
         suppliers = self._members(award.suppliers)
         named = self._named_bids(award)
         lots = self._lots_of(award.related_lots) or list(dict.fromkeys(bid.lot for bid in named))
         if not suppliers:
             suppliers = list(dict.fromkeys(bid.row["bidder_org_id"] for bid in named))
+        key = key_of(award.id) or unnamed(suppliers, lots, award.date, _stated(award.value))
         ids = {lot: self._id("award/", key if len(lots) == 1 else f"{key}/{lot}") for lot in lots}
         problem = None
         if award.status not in _AWARD_STATUS:
             problem = (".status", "unknown_word", f"the award's status is {award.status!r}", _NOT_KNOWN_HERE)
-        elif not key:
-            problem = (".id", "no_id", "the award has no id", "give it one.")
         elif not suppliers:
             problem = (".suppliers", "no_supplier", "the award names no supplier", "name the winner.")
         elif not lots:
             problem = (".relatedLots", "unknown_lot", "the award does not say which of the lots it is for", _SAY_LOT)
         elif not self.award_rows.keys().isdisjoint(ids.values()):
-            problem = (".id", "duplicate_id", "two awards have this id", _ONE)
+            problem = (".id", "duplicate_id", "two awards have this id, or none and say the same", _ONE)
         if problem is not None or award.status is None:
             at, reason, message, mend = problem or ("", "", "", "")
             self._reject_row("award", f"{path}{at}", award, reason, message, mend)
@@ -251,17 +247,15 @@ class Offers(Parts):
             self._contract(contract, f"contracts[{number}]", party_a)
 
     def _contract(self, contract: OcdsContract, path: str, party_a: str | None) -> None:
-        key = key_of(contract.id)
+        key = key_of(contract.id) or unnamed(key_of(contract.award_id), contract.date_signed, _stated(contract.value))
         contract_id = self._id("contract/", key)
         awards = self.awards_by_no.get(key_of(contract.award_id), [])
         if contract.award_id is None and len(self.award_rows) == 1:
             awards = list(self.award_rows.values())
         winners = {award["org_id"] for award in awards}
         problem = None
-        if not key:
-            problem = (".id", "no_id", "the contract has no id", "give it one.")
-        elif contract_id in self.contract_rows:
-            problem = (".id", "duplicate_id", "two contracts have this id", _ONE)
+        if contract_id in self.contract_rows:
+            problem = (".id", "duplicate_id", "two contracts have this id, or none and say the same", _ONE)
         elif len(winners) != 1:
             problem = (".awardID", "no_supplier", "the contract names no award with one winner", "give its awardID.")
         elif party_a is None:
@@ -294,6 +288,10 @@ class Offers(Parts):
             self._reject_value("contract", path, value, "currency_differs", message, "give the lot's currency.")
             return None
         return self._money(value, "contract", path)
+
+
+def _stated(value: Value | None) -> tuple[object, object]:
+    return (value.amount, value.currency) if value else (None, None)
 
 
 def _slipped(amount: Decimal, median: Decimal) -> bool:

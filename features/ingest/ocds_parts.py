@@ -211,6 +211,11 @@ def key_of(identifier: Text) -> str:
     return "" if identifier is None else (clean_text(str(identifier)) or "").replace("~", "%7E")
 
 
+def unnamed(*facts: object) -> str:
+    """Return the identifier of a part that has none of its own: a digest of what it says."""
+    return f"unnamed-{_digest(encode(facts).decode())}"
+
+
 @lru_cache(maxsize=100_000)
 def consortium_members(name: str) -> tuple[str, ...]:
     """Return the members of a consortium that is written as one name; none when it is not clearly several.

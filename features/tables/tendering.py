@@ -19,7 +19,9 @@ class Tender(Table):
     tenderer_org_id = text("招标人/采购人", "S01+S06", references="organisation.org_id", nullable=True)
     agency_org_id = text("代理机构", "S01+S06", references="organisation.org_id", nullable=True)
     law_regime = enum("适用法律", "S01+S06", ["tendering_law", "gov_procurement_law", "neither", "unknown"])
-    object_type = enum("标的类型", "S01+S06", ["works", "goods", "services", "survey", "design", "supervision", "epc"])
+    object_type = enum(
+        "标的类型", "S01+S06", ["works", "goods", "services", "survey", "design", "supervision", "epc"], nullable=True
+    )
     method = enum(
         "方式",
         "S01+S06",

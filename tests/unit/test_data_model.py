@@ -119,7 +119,7 @@ def test_references_lead_to_the_key_of_a_table() -> None:
 
 
 def test_the_decisions_on_null_name_the_listed_columns_and_they_may_be_null() -> None:
-    decisions = ("0003-nullable-columns.md", "0008-no-score-is-null.md")
+    decisions = ("0003-nullable-columns.md", "0008-no-score-is-null.md", "0009-unnamed-parts-and-categories.md")
     text = "\n".join((ROOT / "docs" / "adr" / name).read_text(encoding="utf-8") for name in decisions)
     named = {tuple(found.split(".")) for found in re.findall(r"^- `([a-z_]+\.[a-z_]+)`:", text, flags=re.MULTILINE)}
 

@@ -95,15 +95,14 @@ def test_a_release_without_lots_is_one_project_one_tender_one_lot() -> None:
     assert only(rows, "lot")["bids_complete"] is None
 
 
-def test_the_category_must_be_known_from_the_release_or_its_publisher() -> None:
+def test_the_category_is_that_of_the_release_else_what_is_declared_and_never_guessed() -> None:
     without = release(tender={"mainProcurementCategory": None})
 
-    with pytest.raises(ProcessError, match="mainProcurementCategory is None") as caught:
-        mapped(without)
-    assert (caught.value.reason, "--object-type" in caught.value.mend) == ("no_object_type", True)
+    assert only(mapped(without), "tender")["object_type"] is None
     assert only(mapped(without, Publisher("x", object_type="goods")), "tender")["object_type"] == "goods"
-    with pytest.raises(ProcessError, match="'roadworks'"):
-        mapped(release(tender={"mainProcurementCategory": "roadworks"}), Publisher("x", object_type="goods"))
+    rows = mapped(release(tender={"mainProcurementCategory": "roadworks"}), Publisher("x", object_type="goods"))
+    assert only(rows, "tender")["object_type"] is None
+    assert refusals(rows) == [("value", "tender.mainProcurementCategory", "unknown_word")]
 
 
 @pytest.mark.parametrize("ocid", ["", " \u200b", "x" * 121])
@@ -188,8 +187,9 @@ def test_ids_that_differ_only_in_blanks_or_width_are_one_id() -> None:
     )
 
     check(rows)
-    assert column(rows, "lot", "lot_id") == [f"{OCID}/A", f"{OCID}/2"]
-    assert sorted(reason for _, _, reason in refusals(rows)) == ["duplicate_id", "duplicate_id", "no_id"]
+    assert column(rows, "lot", "lot_no")[:2] == ["A", "2"]
+    assert column(rows, "lot", "lot_no")[2].startswith("unnamed-")
+    assert sorted(reason for _, _, reason in refusals(rows)) == ["duplicate_id", "duplicate_id"]
 
 
 @pytest.mark.parametrize(
@@ -212,8 +212,6 @@ def test_bids_are_complete_only_when_something_says_so(publisher: Any, stated: i
     ("changes", "reason"),
     [
         ({"status": "accepted"}, "unknown_word"),
-        ({"id": None}, "no_id"),
-        ({"id": "　"}, "no_id"),
         ({"tenderers": []}, "no_tenderer"),
         ({"tenderers": [{"name": " \u3000"}]}, "no_tenderer"),
         ({"relatedLots": ["X"]}, "unknown_lot"),
@@ -227,6 +225,18 @@ def test_a_bad_bid_is_refused_and_the_good_one_stays(changes: dict[str, Any], re
     check(rows)
     assert column(rows, "bid", "bid_id") == [f"{OCID}/bid/2"]
     assert [(level, found) for level, _, found in refusals(rows)] == [("row", reason)]
+
+
+def test_parts_without_an_id_are_named_by_what_they_say() -> None:
+    bids = [{**bid(1, "甲公司"), "id": None}, {**bid(2, "乙公司"), "id": "　"}, {**bid(3, "甲公司"), "id": None}]
+    winner = {"status": "active", "suppliers": [{"id": "甲公司", "name": "甲公司"}]}
+    rows, again = (of_bids(*some, awards=[winner]) for some in (bids, [bids[1], bids[0], bids[2]]))
+
+    check(rows)
+    assert sorted(column(rows, "bid", "bid_id")) == sorted(column(again, "bid", "bid_id"))
+    assert all(one.startswith(f"{OCID}/bid/unnamed-") for one in column(rows, "bid", "bid_id"))
+    assert only(rows, "award")["bid_id"] in column(rows, "bid", "bid_id")
+    assert [(level, found) for level, _, found in refusals(rows)] == [("row", "duplicate_id")]
 
 
 @pytest.mark.parametrize(
