@@ -110,6 +110,7 @@ def run_as_of(source: SourceTables, as_of: dt.datetime, bundle: Bundle | None) -
     measured = lots.unpivot(bundle.feature_ids, index="lot_id", variable_name="feature", value_name="raw_value")
     parts = (
         contributions(bundle, lots)
+        .filter(pl.col("phi") != 0)  # what no tree splits on is no part of the answer
         .join(measured, on=["lot_id", "feature"], how="left")
         .select(
             pl.lit("lot").alias("subject_type"), pl.col("lot_id").alias("subject_id"), "feature", "phi", "raw_value"

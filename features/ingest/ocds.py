@@ -177,9 +177,11 @@ class _Loading:
         gone = set[str]()
         for ocid, found in refused.items():
             ids = {rejection.id for rejection in found}
-            gone |= self.open.get(ocid, set()) - ids
-            self.open[ocid] = ids
-            self.refused[ocid] = Counter({rejection.id: rejection.level for rejection in found}.values())
+            gone |= self.open.pop(ocid, set()) - ids
+            self.refused.pop(ocid, None)
+            if found:
+                self.open[ocid] = ids
+                self.refused[ocid] = Counter({rejection.id: rejection.level for rejection in found}.values())
         return gone
 
     def map_again(self, ocids: Sequence[str]) -> tuple[set[str], set[str]]:

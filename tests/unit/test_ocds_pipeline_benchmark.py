@@ -22,6 +22,15 @@ def test_copies_have_ocids_of_their_own_and_keep_their_dates(tmp_path: Path) -> 
     assert [copy["date"][-1] for copy in copies] == ["1", "2", "1", "2", "1"]
 
 
+def test_a_package_is_one_document_with_the_same_releases(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.json"
+    source.write_text('{"ocid": "o1", "id": "r1"}\n')
+
+    replicate(source, target, 3, package=True)
+
+    assert [one["ocid"] for one in json.loads(target.read_text())["releases"]] == ["o1-0", "o1-1", "o1-2"]
+
+
 def test_a_process_is_measured_with_its_memory() -> None:
     code = "import time; held = bytearray(80_000_000); time.sleep(0.4)"
 
@@ -36,7 +45,9 @@ def test_a_stage_that_fails_stops_the_benchmark() -> None:
         measure([sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ))
 
 
-def test_the_report_gives_median_spread_and_rows_a_second() -> None:
-    text = report("T", {"ingest": [Run(2.0, 10**6), Run(4.0, 2 * 10**6), Run(3.0, 10**6)]}, 300, ["how"])
+def test_the_report_gives_median_spread_rows_a_second_and_the_ratio_to_the_peer() -> None:
+    runs = {"ingest": [Run(2.0, 10**6), Run(4.0, 2 * 10**6), Run(3.0, 10**6)], "peer": [Run(1.5, 10**6)]}
+    text = report("T", runs, 300, ["how"])
 
-    assert "| ingest | 3.0 (2.0 to 4.0) | 2 | 100 |" in text
+    assert "| ingest | 3.0 (2.0 to 4.0) | 2.0 | 2 | 100 |" in text
+    assert "| peer | 1.5 (1.5 to 1.5) | 1.0 | 1 | 200 |" in text
