@@ -20,7 +20,7 @@ from features.tables.source import read_source_tables
 from features.tables.store import TableStore
 from models.bundle import Bundle
 from training.figures import METRICS, Figure
-from training.fit import CANDIDATES, Candidate
+from training.fit import CANDIDATES, REFERENCES, Candidate
 from training.judge import MODEL, RULES, SCREEN, Judgement, judge, rule_scores
 from training.promote import promote_version
 from training.registry import MODEL_NAME
@@ -30,13 +30,15 @@ from training.splits import KINDS, LATER, MARKET_OUT, RINGS, all_splits
 HEADINGS = ("ROC-AUC", "average precision", "balanced accuracy", "Brier", "calibration error")
 TITLES = {LATER: "later dates", RINGS: "unseen rings", MARKET_OUT: "market left out"}
 
+NAMED = (*CANDIDATES, *REFERENCES)
+
 Home = Annotated[Path, typer.Option(envvar="SMOKE_HOME", help="Folder with all state.")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Outcomes known by this date or time; default today.")]
 Splits = Annotated[Path | None, typer.Option(help="CSV: lot_id, ring_id, later_*, ring_test; default own splits.")]
 Seed = Annotated[int, typer.Option(help="Seed of fits and bootstrap.", min=0)]
 Chosen = Annotated[
     str | None,
-    typer.Option("--candidate", help=f"Take one instead of choosing: {', '.join(one.name for one in CANDIDATES)}."),
+    typer.Option("--candidate", help=f"Take one instead of choosing: {', '.join(one.name for one in NAMED)}."),
 ]
 
 
@@ -117,9 +119,9 @@ def _moment(as_of: str | None) -> Any:  # noqa: ANN401
 
 
 def _candidates(name: str | None) -> tuple[Candidate, ...]:
-    chosen = tuple(one for one in CANDIDATES if name in (None, one.name))
+    chosen = CANDIDATES if name is None else tuple(one for one in NAMED if one.name == name)
     if not chosen:
-        names = ", ".join(one.name for one in CANDIDATES)
+        names = ", ".join(one.name for one in NAMED)
         raise InputError(f"There is no candidate {name!r}.", field="--candidate", mend=f"name one of {names}.")
     return chosen
 

@@ -16,7 +16,7 @@ from features.clock import parse_moment
 from features.tables.source import read_source_tables
 from features.tables.store import TableStore
 from training.figures import METRICS
-from training.fit import CANDIDATES, Candidate
+from training.fit import CANDIDATES, REFERENCES, Candidate
 from training.judge import FIGURES, MODEL, RULES, SCREEN, Judgement, figures_of, judge, rule_scores
 from training.retrain import labelled_from
 from training.splits import KINDS, MARKET_OUT, RINGS, all_splits
@@ -110,7 +110,7 @@ def main() -> None:
     print(markdown(("split", "candidate", "times"), [[str(one) for one in row] for row in counts.iter_rows()]))
     print("\n## candidates, mean ROC-AUC over markets\n")
     table = [["chosen by cross-validation", *[f"{mean_auc(chosen.figures, kind):.3f}" for kind in KINDS]]]
-    for one in CANDIDATES:
+    for one in (*CANDIDATES, *REFERENCES):
         figures = judged(lots, rules, [one], resamples=0).figures
         table.append([one.name, *[f"{mean_auc(figures, kind):.3f}" for kind in KINDS]])
     for scorer in (SCREEN, RULES):

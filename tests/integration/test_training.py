@@ -19,7 +19,7 @@ from serving.settings import Settings
 from tests.labelled_auctions import AS_OF, LABELLED_AT, MARKETS, load_auctions
 from training.dataset import check_trainable, labelled_lots
 from training.errors import TrainingError
-from training.fit import CANDIDATES, train
+from training.fit import CANDIDATES, CONTROL, WINNER, train
 from training.judge import RULES, judge
 from training.promote import promote_version
 from training.registry import Registry
@@ -78,6 +78,10 @@ def test_its_contributions_sum_to_its_log_odds(champion: Bundle, lots: pl.DataFr
     both = sums.join(champion.predict(lots), on="lot_id")
     assert both.height == 300
     assert float((both["total"] - both["log_odds"]).abs().max()) < 1e-9  # type: ignore[arg-type]
+
+
+def test_no_model_that_can_be_chosen_reads_what_some_publishers_leave_out() -> None:
+    assert all({*WINNER, *CONTROL} <= one.left_out for one in CANDIDATES)
 
 
 def test_features_that_a_candidate_leaves_out_are_in_no_tree(champion: Bundle) -> None:
