@@ -189,7 +189,8 @@ def _show_training(done: Retrained, *, promoted: bool) -> None:
         )
     if done.silent:
         console.print(
-            f"Silent in {', '.join(done.silent)}: too few outcomes, or not better than chance on unseen lots.",
+            f"Silent in {', '.join(done.silent)}: too few outcomes, or no better on unseen lots than "
+            "chance or than the market's share of confirmed lots alone.",
             markup=False,
         )
 

@@ -81,7 +81,8 @@ def retrain(
     """Fit on every labelled lot, calibrate, and register the model as challenger.
 
     The model answers only in markets whose own lots sufficed for a curve and where, on lots it had not seen, it ranked
-    better than chance: the 95 % interval of its ROC-AUC, over resampled rings where these are known, lies above 0.5.
+    better than chance (the 95 % interval of its ROC-AUC, over resampled rings where these are known, lies above 0.5)
+    and its probabilities were nearer to the outcomes than the market's share of confirmed lots alone (Brier score).
     Elsewhere it keeps silent.
 
     Args:
@@ -99,14 +100,23 @@ def retrain(
     labelled = labelled_from(home, as_of, splits)
     lots = labelled.answerable
     trained = train(lots, seed, candidates, progress)
-    found = cross_validation(lots, trained, seed)
+    found, share_brier = cross_validation(lots, trained, seed)
     held_out = {name: held_out_by(lots.filter(pl.col("market") == name)) for name in found}
-    speaking = {name: curve for name, curve in trained.calibrations.items() if _above_chance(found[name]["roc_auc"])}
+    speaking = {
+        name: curve
+        for name, curve in trained.calibrations.items()
+        if _above_chance(found[name]["roc_auc"]) and _nearer(found[name]["brier"], share_brier[name])
+    }
     if not speaking:
-        seen = ", ".join(f"{name} {_shown(figures['roc_auc'])}" for name, figures in found.items())
+        seen = ", ".join(
+            f"{name}: ROC-AUC {_shown(figures['roc_auc'])}, Brier {_shown(figures['brier'])} against "
+            f"{share_brier[name]:.2f}"
+            for name, figures in found.items()
+        )
         message = (
-            f"In no market does the model rank unseen lots better than chance (ROC-AUC {seen}); nothing was "
-            "registered. Mend: load more outcomes; until then the index is rule-led."
+            f"In no market does the model say more of unseen lots than chance and their share of confirmed ones do "
+            f"({seen}); "
+            "nothing was registered. Mend: load more outcomes; until then the index is rule-led."
         )
         raise TrainingError(message)
     bundle = Bundle(
@@ -126,6 +136,7 @@ def retrain(
             "cross_validation": {
                 name: {metric: asdict(figure) for metric, figure in one.items()} for name, one in found.items()
             },
+            "share_brier": share_brier,
             "held_out_by": held_out,
             "choices": trained.choices.to_dicts(),
         },
@@ -148,8 +159,12 @@ def retrain(
     return Retrained(registered, trained, found, held_out)
 
 
-def cross_validation(lots: pl.DataFrame, trained: Trained, seed: int) -> dict[str, dict[str, Figure]]:
+def cross_validation(
+    lots: pl.DataFrame, trained: Trained, seed: int
+) -> tuple[dict[str, dict[str, Figure]], dict[str, float]]:
     """Return the figures of each market on lots that neither the scoring trees nor the curve had seen.
+
+    Beside them the Brier score of the share of confirmed lots among the others, given for every lot.
 
     Args:
         lots: what was trained on.
@@ -161,17 +176,19 @@ def cross_validation(lots: pl.DataFrame, trained: Trained, seed: int) -> dict[st
     y, trust = lots.get_column("y").to_numpy(), lots.get_column("label_weight").to_numpy()
     enough = markets_with_both(lots)
     found: dict[str, dict[str, Figure]] = {}
+    share_brier: dict[str, float] = {}
     for name in sorted(set(market)):
         rows = np.flatnonzero(market == name)
         scores = trained.out_of_fold[rows]
         probability, share = _cross_calibrated(scores, y[rows], trust[rows], folds[rows])
+        share_brier[name] = float(np.mean((share - y[rows]) ** 2))
         weights = bootstrap_weights(_clusters(lots[rows]), N_RESAMPLES, seed)
         values = all_figures(y[rows], scores, probability if name in enough else None, share, weights)
         found[name] = {
             metric: summary(one, NO_PROBABILITY if metric in OF_PROBABILITY and name not in enough else ONE_CLASS)
             for metric, one in values.items()
         }
-    return found
+    return found, share_brier
 
 
 def _clusters(lots: pl.DataFrame) -> list[str]:
@@ -207,6 +224,10 @@ def _params(lots: pl.DataFrame, trained: Trained, seed: int) -> dict[str, str | 
 
 def _above_chance(figure: Figure) -> bool:
     return figure.low is not None and figure.low > CHANCE
+
+
+def _nearer(brier: Figure, of_share: float) -> bool:
+    return brier.value is not None and brier.value < of_share
 
 
 def _shown(figure: Figure) -> str:

@@ -6,6 +6,7 @@ without the tenders after the last collusive one, where the date alone would tel
 """
 
 import argparse
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def judged(
         seed=SEED,
         candidates=candidates,
         n_resamples=resamples,
-        progress=lambda name: print(f"<!-- {name} -->", flush=True),
+        progress=lambda name: print(name, file=sys.stderr, flush=True),
     )
 
 

@@ -111,12 +111,17 @@ def test_the_test_lots_are_those_of_the_splits_file(judgement: Judgement, data: 
     assert judged["lot_id"].n_unique() == judged.height == 1521
 
 
-def test_the_served_model_answers_only_where_it_beats_chance_on_unseen_lots(home: Path, data: Path) -> None:
+def test_the_served_model_answers_only_where_it_beats_chance_and_the_share_on_unseen_lots(home: Path, data: Path) -> None:
     done = retrain(home, AS_OF, splits=data / "splits.csv", candidates=FAST)
     promote_version(home, done.bundle.version)
     bundle = load(Settings(home=home).champion)
 
-    speaking = {name for name, figures in done.cross_validation.items() if (figures["roc_auc"].low or 0) > 0.5}
+    share_brier = bundle.metrics["share_brier"]
+    speaking = {
+        name
+        for name, figures in done.cross_validation.items()
+        if (figures["roc_auc"].low or 0) > 0.5 and (figures["brier"].value or 1) < share_brier[name]
+    }
     assert set(bundle.calibrations) == speaking
     assert set(done.silent) == set(MARKETS) - speaking
     lots = measured_lots(read_source_tables(TableStore(home)), AS_OF)
