@@ -111,7 +111,7 @@ def test_the_test_lots_are_those_of_the_splits_file(judgement: Judgement, data: 
     assert judged["lot_id"].n_unique() == judged.height == 1521
 
 
-def test_the_served_model_answers_only_where_it_beats_chance_and_the_share_on_unseen_lots(home: Path, data: Path) -> None:
+def test_the_served_model_answers_only_where_it_beats_chance_and_the_share(home: Path, data: Path) -> None:
     done = retrain(home, AS_OF, splits=data / "splits.csv", candidates=FAST)
     promote_version(home, done.bundle.version)
     bundle = load(Settings(home=home).champion)
