@@ -17,6 +17,7 @@ from ocdsmerge.rules import MergeRules
 
 from features.ingest.ocds_files import encode
 from features.tables.columns import ZONE
+from features.tables.delta import is_table, scan
 
 ARCHIVE_SCHEMA: dict[str, pl.DataType] = {
     "ocid": pl.String(),
@@ -144,9 +145,8 @@ class Archive:
         self._index = pl.concat([self._index, rows.select(*_INDEX)])
 
     def _stored(self) -> pl.LazyFrame:
-        if not (self.path / "_delta_log").is_dir():
-            return pl.LazyFrame(schema=ARCHIVE_SCHEMA)
-        return pl.scan_delta(str(self.path))
+        stored = scan(self.path) if is_table(self.path) else None
+        return pl.LazyFrame(schema=ARCHIVE_SCHEMA) if stored is None else stored
 
 
 _INDEX = (

@@ -21,8 +21,10 @@ import polars as pl
 from deltalake import DeltaTable, write_deltalake
 from filelock import FileLock, Timeout
 
+from features.clock import now
 from features.errors import StoreError
 from features.tables.columns import ZONE, Table
+from features.tables.delta import check_folder, is_table, scan
 
 TECHNICAL: Mapping[str, pl.DataType] = {
     "loaded_at": pl.Datetime("us", ZONE),
@@ -64,7 +66,7 @@ class TableStore:
 
     def exists(self, table: type[Table]) -> bool:
         """Tell whether anything was ever loaded into the table."""
-        return (self.path(table) / "_delta_log").is_dir()
+        return is_table(self.path(table))
 
     def version(self, table: type[Table]) -> int:
         """Return the Delta version of a table, -1 when it does not exist."""
@@ -87,23 +89,26 @@ class TableStore:
     def versions(self, table: type[Table]) -> pl.LazyFrame:
         """Return every stored version of every row: the contract's columns plus the technical ones."""
         schema = stored_schema(table)
-        if not self.exists(table):
+        stored = scan(self.path(table)) if self.exists(table) else None
+        if stored is None:
             return pl.LazyFrame(schema=schema)
-        return pl.scan_delta(str(self.path(table))).select([_restore(name, dtype) for name, dtype in schema.items()])
+        return stored.select([_restore(name, dtype) for name, dtype in schema.items()])
 
     def read(self, table: type[Table], known_at: dt.datetime | None = None) -> pl.LazyFrame:
         """Return the rows that are in force, as they were known at a moment.
 
         Args:
             table: the table.
-            known_at: leave out every version loaded, or in force, only later; None reads the latest version of
-                each row (rulings G1).
+            known_at: leave out every version loaded, or in force, only later; None is the present moment
+                (rulings G1).
 
         Returns:
             One row a key, the contract's columns.
         """
         versions = self.versions(table)
-        if known_at is not None:
+        if known_at is None:
+            versions = versions.filter(pl.col("valid_from_ts") <= pl.max_horizontal(pl.lit(now()), "loaded_at"))
+        else:
             versions = versions.filter(pl.col("loaded_at") <= known_at, pl.col("valid_from_ts") <= known_at)
         return current(versions, table).select(table.column_names())
 
@@ -124,8 +129,9 @@ class TableStore:
         """Hold the one writer's lock of this home; it falls with the process, killed or not.
 
         Raises:
-            StoreError: another process is loading into the same home.
+            StoreError: another process is loading into the same home, or no table can be kept there.
         """
+        check_folder(self.home)
         self.home.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.home / ".writing.lock")
         try:

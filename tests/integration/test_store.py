@@ -105,3 +105,28 @@ def test_a_second_writer_is_told_to_wait_and_a_killed_one_holds_nothing(store: T
     other.stdout.close()
     with store.writing():
         pass
+
+
+@pytest.mark.parametrize("name", ["数据 目录", "a b", "x#y", "x?y", "a+b&c"])
+def test_a_home_may_lie_in_any_folder(tmp_path: Path, name: str) -> None:
+    store = TableStore(tmp_path / name / "home")
+    load(store, DAYS[0], organisations(("A", "甲公司")))
+    load(store, DAYS[1], organisations(("B", "乙公司")))
+    store.compact(Organisation)
+    store.vacuum(Organisation)
+
+    assert names(store) == {"A": "甲公司", "B": "乙公司"}
+
+
+@pytest.mark.parametrize("name", ["p%20q", "x[1]"])
+def test_a_folder_that_tables_cannot_be_kept_in_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match="in its path"), TableStore(tmp_path / name).writing():
+        pass
+
+
+def test_a_version_that_counts_only_later_is_not_in_force_yet(store: TableStore) -> None:
+    later = dt.datetime(2199, 1, 1, tzinfo=SHANGHAI)
+    load(store, DAYS[3], organisations(("B", "乙集团")).with_columns(valid_from_ts=pl.lit(later)))
+
+    assert names(store) == {"B": "乙公司"}
+    assert names(store, later) == {"B": "乙集团"}
