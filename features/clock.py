@@ -16,7 +16,7 @@ def now() -> dt.datetime:
 def parse_moment(text: str, *, field: str = "as_of") -> dt.datetime:
     """Read an ISO 8601 date or date-time; a bare date is the last microsecond of that day.
 
-    A time without a zone is Asia/Shanghai (rulings G2).
+    A time without a zone is Asia/Shanghai (rulings G2); one that the clocks skipped there is an hour later.
 
     Raises:
         InputError: the text is neither a date nor a date-time.
@@ -33,7 +33,15 @@ def parse_moment(text: str, *, field: str = "as_of") -> dt.datetime:
             field=field,
             mend="give a date such as 2026-06-30, or a time such as 2026-06-30T23:59:59+08:00.",
         ) from error
-    return moment.replace(tzinfo=SHANGHAI) if moment.tzinfo is None else moment.astimezone(SHANGHAI)
+    return existing(moment.replace(tzinfo=SHANGHAI)) if moment.tzinfo is None else moment.astimezone(SHANGHAI)
+
+
+def existing(moment: dt.datetime) -> dt.datetime:
+    """Return a moment as its zone's clocks showed it: what they skipped for daylight saving is an hour later.
+
+    China had daylight saving from 1986 to 1991.
+    """
+    return moment.astimezone(dt.UTC).astimezone(moment.tzinfo)
 
 
 def months_before(moment: dt.datetime, months: int) -> dt.datetime:
@@ -43,4 +51,4 @@ def months_before(moment: dt.datetime, months: int) -> dt.datetime:
     month += 1
     next_month = dt.date(year + (month == 12), month % 12 + 1, 1)
     last_day = (next_month - dt.timedelta(days=1)).day
-    return moment.replace(year=year, month=month, day=min(moment.day, last_day))
+    return existing(moment.replace(year=year, month=month, day=min(moment.day, last_day)))

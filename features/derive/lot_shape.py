@@ -69,10 +69,15 @@ class LotShape(Derived):
     @classmethod
     def derive(cls, source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
         """Measure each lot opened at or before ``as_of`` on its bids V(l), control price and award (rulings G5, G9)."""
+        # Collected in the order of prices: polars drops a sort ahead of a lazy aggregation, and sums would then depend
+        # on the order of rows.
         bids = (
             LotBid.derive(source, as_of)
             .join(_winning_prices(source, as_of), on="lot_id", how="left")
             .join(source[Lot].select("lot_id", "control_price"), on="lot_id", how="left")
+            .sort("lot_id", "bid_price", "bid_id")
+            .collect()
+            .lazy()
         )
         measured = bids.group_by("lot_id").agg(_has_shape().alias("has_shape"), **_quantities())
         return (

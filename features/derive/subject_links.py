@@ -26,7 +26,7 @@ class SubjectLink(dy.Schema):
     of_id = dy.String(primary_key=True)
     role = dy.String(primary_key=True)
     """What ``of`` is to the subject: self, bid, bidders (a pair of them), winner (a pair of the tenderer with its
-    winner), tie; of an organisation's lots what the organisation was there: bidder, tenderer, agency."""
+    winner), tie (any pair it belongs to); of an organisation's lots what it was there: bidder, tenderer, agency."""
     age_months = dy.Float64(min=0)
     """Months from the opening of the lot to the moment of scoring, for the lots and bids of an organisation; else 0."""
 
@@ -36,8 +36,9 @@ def subject_links(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
 
     A lot takes its own values, its bids', those of the pairs of its bidders and of its tenderer with its winner; a
     project takes those of its lots and its own; an organisation its own, those of its pairs, and those of the lots and
-    bids that it took part in, by their age; a pair its own (design README section 4, step 3). Lots count once opened,
-    with a bid that was not withdrawn or an award known by then (rulings G16).
+    bids that it took part in, by their age; a pair its own (design README section 4, step 3). Lots count once opened
+    with a bid that was not withdrawn, or once their award is known (rulings G16); tenderer and agency of a lot that
+    was opened and drew no bid count as well.
 
     Args:
         source: the tables.
@@ -48,18 +49,22 @@ def subject_links(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
     """
     bids, awards = submitted_bids(source), known_awards(source, as_of)
     bidders = pl.concat([bids.select("lot_id", org_id="bidder_org_id"), awards.select("lot_id", "org_id")]).unique()
-    lots = (
-        lot_facts(source, as_of)
-        .filter("opened")
-        .join(bidders, on="lot_id", how="semi")
-        .select(
-            "lot_id", "project_id", "tenderer_org_id", "agency_org_id", age_months=_months_since("opening_at", as_of)
-        )
+    facts = lot_facts(source, as_of).join(
+        awards.group_by("lot_id").agg(pl.col("awarded_at").min()), on="lot_id", how="left"
     )
-    there = bidders.join(lots.select("lot_id", "age_months"), on="lot_id", how="inner")
-    own_bids = bids.join(lots.select("lot_id", "age_months"), on="lot_id", how="inner")
+    seen = pl.when("opened").then("opening_at").otherwise("awarded_at")
+    known = facts.filter(seen.is_not_null()).select(
+        "lot_id", "project_id", "tenderer_org_id", "agency_org_id", "opened", age_months=_months_since(seen, as_of)
+    )
+    lots = known.join(bidders, on="lot_id", how="semi")
+    there = bidders.join(lots.select("lot_id", "opened", "age_months"), on="lot_id", how="inner")
+    # Bids of a lot that is not opened are not known, its award may be.
+    there = there.filter("opened").drop("opened")
+    there = pl.concat([there, _winners_unopened(awards, lots)]).unique()
+    own_bids = bids.join(lots.filter("opened").select("lot_id", "age_months"), on="lot_id", how="inner")
     of_bidders = _bidder_pairs(there, source)
-    of_winners = _winner_pairs(lots, awards)
+    of_winners = _tenderer_pairs(lots, awards.select("lot_id", "org_id", "group_org_id"))
+    of_tenderers = _tenderer_pairs(lots, with_group(there.select("lot_id", "org_id"), source, "org_id", "group_org_id"))
     of_lots = pl.concat(
         [
             _link("lot", "lot_id", "lot", "lot_id", "self", lots),
@@ -76,8 +81,8 @@ def subject_links(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
             role="role", age_months="age_months",
         )
     )  # fmt: skip
-    tenderers = lots.filter(pl.col("tenderer_org_id").is_not_null())
-    agencies = lots.filter(pl.col("agency_org_id").is_not_null())
+    tenderers = known.filter(pl.col("tenderer_org_id").is_not_null())
+    agencies = known.filter(pl.col("agency_org_id").is_not_null())
     in_lots = pl.concat(
         [
             _link("organisation", "org_id", "lot", "lot_id", "bidder", there, aged=True),
@@ -89,7 +94,7 @@ def subject_links(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
     ties = pl.concat(
         [
             _link("organisation", end, "pair", "pair_id", "tie", pairs)
-            for pairs in (of_bidders, of_winners)
+            for pairs in (of_bidders, of_tenderers)
             for end in ("org_id_1", "org_id_2")
         ]
     )
@@ -97,7 +102,7 @@ def subject_links(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
         _link("project", "project_id", "project", "project_id", "self", lots),
         *(
             _link(kind, "subject_id", kind, "subject_id", "self", links.select("subject_id").unique())
-            for kind, links in (("organisation", pl.concat([in_lots, ties])), ("pair", _pair_ids(of_lots)))
+            for kind, links in (("organisation", pl.concat([in_lots, ties])), ("pair", ties.select(subject_id="of_id")))
         ),
     ]
     links = pl.concat([of_lots, of_projects, in_lots, ties, *alone]).unique().collect()
@@ -129,14 +134,20 @@ def _bidder_pairs(there: pl.LazyFrame, source: SourceTables) -> pl.LazyFrame:
     )
 
 
-def _winner_pairs(lots: pl.LazyFrame, awards: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the pair of each lot's tenderer and its winner's control group: lot_id, org_id_1, org_id_2, pair_id.
+def _winners_unopened(awards: pl.LazyFrame, lots: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the winners of lots without an opening by the moment, as direct awards: lot_id, org_id, age_months."""
+    unopened = lots.filter(~pl.col("opened")).select("lot_id", "age_months")
+    return awards.select("lot_id", "org_id").join(unopened, on="lot_id", how="inner")
 
-    ``org_id_2`` is the winner itself, so that it and not only the group's first member bears the tie.
+
+def _tenderer_pairs(lots: pl.LazyFrame, others: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the pairs of each lot's tenderer with others' control groups: lot_id, org_id_1, org_id_2, pair_id.
+
+    ``org_id_2`` is the organisation itself, so that it and not only the group's first member bears the tie.
     """
     return (
         lots.filter(pl.col("tenderer_org_id").is_not_null())
-        .join(awards.select("lot_id", "org_id", "group_org_id").unique(), on="lot_id", how="inner")
+        .join(others.unique(), on="lot_id", how="inner")
         .select(
             "lot_id",
             org_id_1="tenderer_org_id",
@@ -146,9 +157,5 @@ def _winner_pairs(lots: pl.LazyFrame, awards: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _pair_ids(of_lots: pl.LazyFrame) -> pl.LazyFrame:
-    return of_lots.filter(pl.col("of_type") == "pair").select(subject_id="of_id")
-
-
-def _months_since(column: str, as_of: dt.datetime) -> pl.Expr:
-    return (pl.lit(as_of) - pl.col(column)).dt.total_microseconds() / (DAYS_A_MONTH * 86_400_000_000)
+def _months_since(moment: pl.Expr, as_of: dt.datetime) -> pl.Expr:
+    return (pl.lit(as_of) - moment).dt.total_microseconds() / (DAYS_A_MONTH * 86_400_000_000)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
 
+from features.clock import existing
 from features.tables.columns import MONEY_MAX
 
 _INVISIBLE = re.compile(
@@ -149,7 +150,7 @@ def read_moment(text: str | None, zone: dt.tzinfo) -> dt.datetime | Problem | No
         if len(text) == 10:
             return dt.datetime.combine(dt.date.fromisoformat(text), dt.time.max, tzinfo=zone)
         moment = dt.datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
+        moment = existing(moment.replace(tzinfo=zone)) if moment.tzinfo is None else moment.astimezone(zone)
     except (ValueError, OverflowError):
         return Problem(
             "not_a_date", f"{text[:40]!r} is not a date-time.", "give RFC 3339, as 2026-06-30T09:00:00+08:00."

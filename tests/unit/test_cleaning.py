@@ -1,11 +1,12 @@
 import datetime as dt
 from decimal import Decimal
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.clock import SHANGHAI
+from features.clock import SHANGHAI, months_before, parse_moment
 from features.ingest.cleaning import (
     Money,
     Problem,
@@ -146,3 +147,11 @@ def test_times_are_told_in_shanghai_and_a_bare_day_counts_from_its_end() -> None
     assert read_moment(None, SHANGHAI) is None
     assert isinstance(read_moment("13/06/2025", SHANGHAI), Problem)
     assert isinstance(read_moment("0001-01-01T00:00:00+14:00", SHANGHAI), Problem)
+
+
+def test_a_time_that_the_clocks_skipped_is_an_hour_later() -> None:
+    moment = read_moment("1990-04-15T02:30:00", SHANGHAI)
+
+    assert moment == dt.datetime(1990, 4, 14, 18, 30, tzinfo=dt.UTC)
+    assert pl.Series([moment]).len() == 1
+    assert pl.Series([parse_moment("1986-05-04T02:00"), months_before(parse_moment("1989-05-04T02:30"), 36)]).len() == 2

@@ -90,7 +90,7 @@ def test_an_organisation_takes_its_own_its_ties_and_the_lots_it_took_part_in() -
         ("organisation", "B", "self"),
         ("lot", "1", "bidder"),
         ("bid", "1/B", "bid"),
-        *[("pair", pair(*ends), "tie") for ends in (("A", "B"), ("B", "C1"), ("B", "C2"))],
+        *[("pair", pair(*ends), "tie") for ends in (("A", "B"), ("B", "C1"), ("B", "C2"), ("B", "T"))],
     }
 
 
@@ -125,5 +125,18 @@ def test_lots_and_bids_of_an_organisation_carry_their_age(subject: str, role: st
     assert age["age_months"].to_list() == pytest.approx([(AS_OF - OPENED) / dt.timedelta(days=DAYS_A_MONTH)])
 
 
-def test_a_lot_without_an_opening_is_not_scored() -> None:
-    assert of(subject_links(world(opening=None), AS_OF), "lot", "1") == set()
+def test_a_lot_without_an_opening_is_known_by_its_award_alone() -> None:
+    links = subject_links(world(opening=None), AS_OF)
+
+    assert of(links, "lot", "1") == {("lot", "1", "self"), ("pair", pair("A", "T"), "winner")}
+    assert of(links, "organisation", "B") == set()
+    assert {("lot", "1", "bidder"), ("pair", pair("A", "T"), "tie")} <= of(links, "organisation", "A")
+    assert of(links, "pair", pair("A", "T")) == {("pair", pair("A", "T"), "self")}
+
+
+def test_a_tenderer_whose_lot_drew_no_bid_is_linked_though_the_lot_is_not() -> None:
+    full = world()
+    links = subject_links(SourceTables({**full.frames, "bid": rows("bid"), "award": rows("award")}), AS_OF)
+
+    assert of(links, "lot", "1") == set()
+    assert ("organisation", "T", "self") in of(links, "organisation", "T")
