@@ -59,6 +59,13 @@ def run(arguments: Sequence[str]) -> int:
             raise
         typer.echo(f"smoke {name}: {error.name} is not installed. Mend: install smoke-index[{part}].", err=True)
         return 1
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        mend = "Mend: check the path, the permissions and the space on the disk."
+        typer.echo(f"smoke {name}:{where}: {error.strerror or error}. {mend}", err=True)
+        return 1
+    except KeyboardInterrupt:
+        return 130
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     return 0

@@ -32,16 +32,19 @@ KnownAt = Annotated[str | None, typer.Option(help="Only rows loaded up to this m
 Formatted = Annotated[Format | None, typer.Option(help="Default: the file's ending, else a table.")]
 
 
-def build(as_of: AsOf, known_at: KnownAt = None, home: Home = Path(".smoke")) -> None:
-    """Evaluate all built indicators and keep their values. Example: smoke build --as-of 2026-06-30."""
-    store = TableStore(home)
-    moment, known = parse_moment(as_of), _known(known_at)
-    run_id = run_name(store, moment.isoformat(), None if known is None else known.isoformat())
+def build(as_of: AsOf, home: Home = Path(".smoke")) -> None:
+    """Evaluate all built indicators and keep their values; indicators run --known-at replays without keeping.
+
+    Example: smoke build --as-of 2026-06-30
+    """
+    store = loaded_store(home)
+    moment = parse_moment(as_of)
+    run_id = run_name(store, moment.isoformat())
     with store.writing(), Console(stderr=True).status("计算冒烟指标…"):
         if _has_run(store, run_id):
             typer.echo(f"run {run_id} is already built: the tables have not changed since")
             return
-        values = indicator_values(read_source_tables(store, known), moment, run_id=run_id)
+        values = indicator_values(read_source_tables(store), moment, run_id=run_id)
         at = now()
         store.append(
             IndicatorValue,
@@ -61,11 +64,23 @@ def _known(known_at: str | None) -> dt.datetime | None:
     return None if known_at is None else parse_moment(known_at, field="known_at")
 
 
-def run_name(store: TableStore, moment: str, known_at: str | None) -> str:
-    """Return the name of a run: equal for equal moments, tables and catalogue, so that a repeated build is one run."""
+def loaded_store(home: Path) -> TableStore:
+    """Return the tables of a home.
+
+    Raises:
+        InputError: nothing was ever loaded there.
+    """
+    store = TableStore(home)
+    if not any(store.exists(table) for table in SOURCE_TABLES.values()):
+        raise InputError(f"{home} holds no tables.", field="--home", mend="load data with smoke ingest, or mend it.")
+    return store
+
+
+def run_name(store: TableStore, moment: str) -> str:
+    """Return the name of a run: equal for equal moment, tables and catalogue, so that a repeated build is one run."""
     versions = [store.version(table) for table in SOURCE_TABLES.values()]
     catalogue = [(entry.id, entry.version) for entry in entries()]
-    return hashlib.sha256(json.dumps([moment, known_at, versions, catalogue]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([moment, versions, catalogue]).encode()).hexdigest()[:16]
 
 
 def _has_run(store: TableStore, run_id: str) -> bool:
@@ -80,16 +95,20 @@ def export(
     format: Formatted = None,  # noqa: A002
     home: Home = Path(".smoke"),
 ) -> None:
-    """Write the rows in force of one table. Example: smoke export bid --out bid.parquet."""
+    """Write the rows in force of one table; of indicator_value those of the latest build.
+
+    Example: smoke export bid --out bid.parquet
+    """
     if table not in ALL_TABLES:
         raise InputError(f"There is no table {table!r}.", field="TABLE", mend=f"name one of {', '.join(ALL_TABLES)}.")
-    schema, store = ALL_TABLES[table], TableStore(home)
+    schema, store, known = ALL_TABLES[table], loaded_store(home), _known(known_at)
     if table in SOURCE_TABLES and as_of is not None:
         raise InputError(f"{table} holds no results.", field="--as-of", mend="leave it out, or give --known-at.")
     if schema is IndicatorValue:
-        rows = latest_run(store.versions(schema), as_of)
+        versions = store.versions(schema)
+        rows = latest_run(versions if known is None else versions.filter(pl.col("loaded_at") <= known), as_of)
     else:
-        rows = store.read(schema, _known(known_at))
+        rows = store.read(schema, known)
         rows = rows if as_of is None else rows.filter(pl.col("as_of") == parse_moment(as_of))
     write_frame(rows.select(schema.column_names()).sort(schema.key()).collect(), out, format)
 
@@ -121,7 +140,7 @@ def run_indicators(
     if id is not None and _entry(id).state != "built":
         raise InputError(f"{id} is planned, not yet built.", field="--id", mend="see smoke indicators list.")
     with Console(stderr=True).status("计算冒烟指标…"):
-        source = read_source_tables(TableStore(home), _known(known_at))
+        source = read_source_tables(loaded_store(home), _known(known_at))
         values = indicator_values(source, parse_moment(as_of))
     wanted = values if id is None else values.filter(pl.col("indicator_id") == id)
     write_frame(counts(wanted) if out is None else wanted, out, format)

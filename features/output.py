@@ -8,6 +8,8 @@ import typer
 
 from features.errors import InputError
 
+ON_SCREEN = 100
+
 
 class Format(StrEnum):
     """How results are written."""
@@ -18,27 +20,42 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-def write_frame(frame: pl.DataFrame, out: Path | None, format: Format | None = None) -> None:  # noqa: A002
-    """Write a frame.
+def output_format(out: Path | None, format: Format | None = None) -> Format:  # noqa: A002
+    """Return the format in which a frame will be written; asked first, so that no work is done in vain.
 
     Args:
-        frame: the rows.
         out: the file; None is standard output.
-        format: None: what the file's ending says (Parquet where it says nothing), a table on standard output.
+        format: None: what the file's ending says; a table on standard output.
 
     Raises:
-        InputError: the format does not fit the place.
+        InputError: the format does not fit the place, or the place cannot be written.
     """
-    ending = out.suffix.removeprefix(".") if out else ""
-    chosen = format or (Format(ending) if ending in set(Format) else Format.PARQUET if out else Format.TABLE)
+    files = {Format.JSON, Format.CSV, Format.PARQUET}
     if out is None:
-        if chosen is Format.PARQUET:
-            raise InputError("Parquet cannot go to the terminal.", field="--out", mend="name a file with --out.")
+        if format is Format.PARQUET:
+            raise InputError("Parquet cannot go to the terminal.", field="--format", mend="say csv or json.")
+        return format or Format.TABLE
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise InputError(f"{out} cannot be written.", field="--out", mend="name a file in a folder that exists.")
+    if format is Format.TABLE:
+        raise InputError("A table is for the terminal.", field="--format", mend="say json, csv or parquet.")
+    ending = out.suffix.removeprefix(".")
+    if format is None and ending not in files:
+        mend = f"end the name in one of {', '.join(sorted(files))}, or give --format."
+        raise InputError(f"{out} does not tell its format.", field="--out", mend=mend)
+    return format or Format(ending)
+
+
+def write_frame(frame: pl.DataFrame, out: Path | None, format: Format | None = None) -> None:  # noqa: A002
+    """Write a frame to a file or, without one, to standard output.
+
+    Raises:
+        InputError: as ``output_format``.
+    """
+    chosen = output_format(out, format)
+    if out is None:
         typer.echo(_text(frame, chosen).rstrip("\n"))
         return
-    if chosen is Format.TABLE:
-        raise InputError("A table is for the terminal.", field="--format", mend="say json, csv or parquet.")
-    out.parent.mkdir(parents=True, exist_ok=True)
     fresh = out.with_name(f".{out.name}.partial")
     if chosen is Format.PARQUET:
         frame.write_parquet(fresh)
@@ -53,5 +70,6 @@ def _text(frame: pl.DataFrame, format: Format) -> str:  # noqa: A002
         return frame.write_csv()
     if format is Format.JSON:
         return frame.write_json()
-    with pl.Config(tbl_rows=100, tbl_cols=-1, tbl_width_chars=160, tbl_hide_dataframe_shape=True, fmt_str_lengths=60):
-        return str(frame)
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=160, tbl_hide_dataframe_shape=True, fmt_str_lengths=60):
+        more = f"\n{ON_SCREEN} of {frame.height:,} rows; --out FILE gives all." if frame.height > ON_SCREEN else ""
+        return str(frame.head(ON_SCREEN)) + more

@@ -1,8 +1,8 @@
 """The one way to save and load a trained model: a plain folder, nothing that runs code when it is read.
 
 A bundle is two files: ``model.txt`` (LightGBM's text) and ``bundle.json`` (what the model was trained on, and the
-numbers that turn its log-odds into probabilities). Loading checks the text against its fingerprint and the features
-against those that the code measures.
+numbers that turn its log-odds into probabilities). Loading checks both against their fingerprints, which tell damage
+and careless edits (whoever may write the folder can write a fingerprint too), and the features against the code's.
 """
 
 import hashlib
@@ -43,10 +43,22 @@ class BundleError(SmokeError):
 
 @dataclass(frozen=True)
 class Calibration:
-    """An isotonic curve: probabilities at ascending log-odds, straight lines between, constant outside."""
+    """An isotonic curve: probabilities at ascending log-odds, straight lines between, constant outside.
+
+    Raises:
+        ValueError: the points are none, not ascending, or no probabilities.
+    """
 
     log_odds: tuple[float, ...]
     probability: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        log_odds, probability = (np.asarray(one, dtype=np.float64) for one in (self.log_odds, self.probability))
+        ascending = bool((np.diff(log_odds) >= 0).all() and (np.diff(probability) >= 0).all())
+        between = bool(np.isfinite(log_odds).all() and ((probability >= 0) & (probability <= 1)).all())
+        if not len(log_odds) or log_odds.shape != probability.shape or not ascending or not between:
+            message = "a calibration curve needs ascending log-odds with ascending probabilities within 0 and 1"
+            raise ValueError(message)
 
     def at(self, log_odds: np.ndarray) -> np.ndarray:
         """Return the probability at each log-odds."""
@@ -189,7 +201,7 @@ def load(folder: Path, features: Sequence[Feature] | None = None) -> Bundle:
     """
     folder = folder.resolve()
     try:
-        stated: dict[str, Any] = json.loads((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
+        stated: Any = json.loads((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
         model_text = (folder / MODEL_FILE).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         message = (
@@ -197,11 +209,15 @@ def load(folder: Path, features: Sequence[Feature] | None = None) -> Bundle:
             "Promote a model again."
         )
         raise BundleError(message) from error
-    if stated.get("format") != FORMAT:
+    if not isinstance(stated, dict) or stated.get("format") != FORMAT:
+        found = stated.get("format") if isinstance(stated, dict) else stated
         message = (
-            f"{folder} has bundle format {stated.get('format')!r}, this release reads {FORMAT}. "
+            f"{folder} has bundle format {found!r}, this release reads {FORMAT}. "
             "Promote the model again with this release."
         )
+        raise BundleError(message)
+    if stated.get("bundle_sha256") != fingerprint(stated):
+        message = f"{folder / BUNDLE_FILE} was altered since it was written. Promote the model again."
         raise BundleError(message)
     if stated.get("model_sha256") != _sha256(model_text):
         message = (
@@ -212,7 +228,7 @@ def load(folder: Path, features: Sequence[Feature] | None = None) -> Bundle:
         raise BundleError(message)
     try:
         bundle = _read(stated, model_text)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, lgb.basic.LightGBMError) as error:
         message = f"{folder / BUNDLE_FILE} lacks or garbles a field ({error}). Promote the model again."
         raise BundleError(message) from error
     check_features(bundle, feature_list() if features is None else features)
@@ -248,6 +264,17 @@ def check_features(bundle: Bundle, features: Sequence[Feature]) -> None:
 
 
 def _stated(bundle: Bundle) -> dict[str, Any]:
+    stated = _facts(bundle)
+    return stated | {"bundle_sha256": fingerprint(stated)}
+
+
+def fingerprint(stated: Mapping[str, Any]) -> str:
+    """Return a digest of all that a bundle's file says but the digest itself."""
+    rest = {name: value for name, value in stated.items() if name != "bundle_sha256"}
+    return _sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False))
+
+
+def _facts(bundle: Bundle) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "name": bundle.name,

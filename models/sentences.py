@@ -30,7 +30,7 @@ FEATURE_ZH = {
 }
 """Names of the columns of ``LotShape``, with their unit."""
 LINE_ZH = {
-    ("base", "model"): "模型的基准概率：尚未看本标段报价时，同一市场的平均水平",
+    ("base", "model"): "模型的基准概率：全部训练标段的平均输出按本市场校准曲线换算，作为各特征分值的起点",
     ("calibration", "model"): "概率校准中不能归于单个特征的部分",
     ("weight", "rule"): "规则分按权重折算时扣除的部分",
     ("weight", "model"): "模型分按权重折算时扣除的部分",

@@ -1,11 +1,14 @@
 """Commands: score, explain, serve, demo."""
 
+import datetime as dt
 import os
+import socket
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +20,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from features.clock import now, parse_moment
+from features.commands import loaded_store
 from features.errors import InputError
-from features.output import Format, write_frame
+from features.output import Format, output_format, write_frame
 from features.tables.results import SmokeIndex
 from features.tables.source import read_source_tables
 from features.tables.store import TableStore, TableWriter
@@ -30,10 +34,18 @@ DEMO_AS_OF = "2015-12-31"
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_TABLES = ROOT / "experiments" / "tsuchiura" / "tables"
 
+TYPES = ("lot", "project", "organisation", "person", "pair")
 SHOWN_ROWS = 5
 
 Home = Annotated[Path | None, typer.Option(help="Folder with all state; default SMOKE_HOME or .smoke.")]
 AsOf = Annotated[str, typer.Option("--as-of", help="Date (counts to its end) or time.")]
+
+
+class Shown(StrEnum):
+    """How an explanation is printed."""
+
+    TABLE = "table"
+    JSON = "json"
 
 
 def score(
@@ -51,36 +63,50 @@ def score(
     settings = _settings(home)
     moment = parse_moment(as_of)
     known = None if known_at is None else parse_moment(known_at, field="known_at")
-    store = TableStore(settings.home)
+    wanted = _types(types)
+    output_format(out, format)
+    store = loaded_store(settings.home)
     with Console(stderr=True).status("计算冒烟指数…"):
-        index = score_all(read_source_tables(store, known), moment, champion(settings), types.split(","))
-        if known is None:
-            _keep(store, index)
-    write_frame(index, out, format)
+        if known is not None:
+            index = score_all(read_source_tables(store, known), moment, champion(settings), wanted)
+        else:
+            # What is read and what is kept belong together: no load comes between.
+            with store.writing():
+                index = score_all(read_source_tables(store), moment, champion(settings), wanted)
+                _keep(store, index, moment, wanted)
+    write_frame(index.sort("score", descending=True, nulls_last=True, maintain_order=True), out, format)
 
 
-def _keep(store: TableStore, index: pl.DataFrame) -> None:
-    """Store an index in the table ``smoke_index``: what is there already stays as it is, what differs is a version."""
-    with store.writing():
-        writer = TableWriter(store, SmokeIndex, now(), "D00")
-        writer.upsert(index.with_columns(source_record_id="index_id"))
+def _types(text: str) -> list[str]:
+    wanted = text.split(",")
+    unknown = [one for one in wanted if one not in TYPES]
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is no kind of subject.", field="--types", mend=f"use {', '.join(TYPES)}.")
+    return wanted
+
+
+def _keep(store: TableStore, index: pl.DataFrame, moment: dt.datetime, types: Sequence[str]) -> None:
+    """Store an index in ``smoke_index``: what is there already stays, what differs or is gone is a version."""
+    runs = {kind: f"{moment.isoformat()}/{kind}" for kind in types}
+    rows = index.with_columns(source_record_id=pl.col("subject_type").cast(pl.String).replace_strict(runs))
+    TableWriter(store, SmokeIndex, now(), "D00").upsert(rows, complete_records=pl.Series(list(runs.values())))
 
 
 def explain(
     subject: Annotated[str, typer.Argument(help="Kind and id, such as lot:L1.")],
     as_of: Annotated[str | None, typer.Option("--as-of", help="Date or time; default today.")] = None,
-    format: Annotated[Format, typer.Option(help="table or json.")] = Format.TABLE,  # noqa: A002
+    format: Annotated[Shown, typer.Option(help="How to print.")] = Shown.TABLE,  # noqa: A002
     home: Home = None,
 ) -> None:
     """Explain one score. Example: smoke explain lot:L1 --as-of 2026-06-30."""
     kind, _, id_ = subject.partition(":")
     if kind == "organisation" and "~" in id_:
         kind, id_ = "pair", subject
-    if kind not in ("lot", "project", "organisation", "person", "pair") or not id_:
+    if kind not in TYPES or not id_:
         raise InputError(f"{subject!r} is no subject.", field="SUBJECT", mend="write kind and id, such as lot:L1.")
     request = ScoreRequest(as_of=as_of, subjects=[Subject(kind, id_)])
     answer = Scorer(_settings(home)).explain(request)
-    if format is Format.JSON:
+    if format is Shown.JSON:
         typer.echo(msgspec.json.format(msgspec.json.encode(answer.results[0])).decode())
     else:
         _show(answer.results[0], answer.as_of)
@@ -92,11 +118,31 @@ def serve(
     home: Home = None,
 ) -> None:
     """Serve the API. Example: smoke serve --port 3000."""
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
     import uvicorn
 
     settings = _settings(home)
     os.environ["SMOKE_HOME"] = str(settings.home)
-    uvicorn.run("serving.app:app", host=host or settings.host, port=settings.port if port is None else port)
+    address = (host or settings.host, settings.port if port is None else port)
+    _check_address(*address)
+    uvicorn.run("serving.app:app", host=address[0], port=address[1])
+
+
+def _check_address(host: str, port: int) -> None:
+    """Make sure that the address can be listened on, so that a taken port is one line.
+
+    Raises:
+        InputError: it cannot.
+    """
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "the port must lie between 0 and 65535"
+        raise InputError(
+            f"{host}:{port} cannot be listened on: {reason}.", field="--port", mend="give another --port or --host."
+        ) from error
 
 
 def demo(
@@ -104,6 +150,7 @@ def demo(
 ) -> None:
     """Load the shipped auctions, build, score and serve. Example: smoke demo."""
     settings = _settings(home)
+    _check_address(settings.host, settings.port if port is None else port)
     if not DEMO_TABLES.is_dir():
         raise InputError(f"{DEMO_TABLES} is missing.", field="tables", mend="run it in a clone of the repository.")
     for step in (["ingest", "tables", str(DEMO_TABLES)], ["build", "--as-of", DEMO_AS_OF]):

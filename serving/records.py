@@ -20,6 +20,7 @@ Row = Mapping[str, Any]
 PARENTS = {"lot": ("tender",), "bid": ("lot", "tender"), "award": ("lot",)}
 """References that a scored lot stands on; a row that points nowhere would silently count for nothing."""
 SHOWN = 60
+_JSON = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
 class _Refused(Exception):  # noqa: N818
@@ -176,7 +177,7 @@ def _typed(value: object, column: dy.Column) -> object:
 def _text(value: object, column: dy.Column) -> str:
     if (column.metadata or {}).get("json"):
         if not isinstance(value, str):
-            return msgspec.json.encode(value, order="sorted").decode()
+            return _JSON.encode(value).decode()
         try:
             msgspec.json.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -10,8 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,7 +20,8 @@ from serving.problems import MEDIA_TYPE, Problem, ProblemError, encoded, problem
 from serving.scoring import Scorer
 from serving.settings import Settings
 
-PATHS = ("/v1/score", "/v1/explain", "/healthz", "/readyz", "/metrics", "/docs.json")
+PATHS = ("/", "/v1/score", "/v1/explain", "/healthz", "/readyz", "/metrics", "/docs.json")
+"""Addresses answered here; ``/`` leads to the description, for BentoML's own page calls on servers of others."""
 _KIND_OF = {404: "not-found", 405: "method-not-allowed"}
 
 
@@ -67,7 +68,12 @@ class _Api:
             result = await run_in_threadpool(lambda: work(decoded(body)))
         except ProblemError as error:
             return _problem_response(error.problem)
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody is there to read it
         return Response(msgspec.json.encode(result), media_type="application/json")
+
+    async def root(self, request: Request) -> Response:
+        return RedirectResponse("/docs.json")
 
     async def healthz(self, request: Request) -> Response:
         return Response(b'{"status":"ok"}', media_type="application/json")
@@ -91,9 +97,17 @@ def application(scorer: Scorer, settings: Settings) -> Starlette:
     api = _Api(scorer, settings)
     answers = {"/v1/score": scorer.score, "/v1/explain": scorer.explain}
     posts = [Route(path, partial(api.answer, work, path), methods=["POST"]) for path, work in answers.items()]
-    gets = {"/healthz": api.healthz, "/readyz": api.readyz, "/metrics": api.metrics, "/docs.json": api.docs}
+    gets = {
+        "/": api.root,
+        "/healthz": api.healthz,
+        "/readyz": api.readyz,
+        "/metrics": api.metrics,
+        "/docs.json": api.docs,
+    }
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {HTTPException: _refused, Exception: _broken}
-    return Starlette(routes=[*posts, *[Route(path, get) for path, get in gets.items()]], exception_handlers=handlers)
+    app = Starlette(routes=[*posts, *[Route(path, get) for path, get in gets.items()]], exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return app
 
 
 def openapi() -> dict[str, Any]:

@@ -316,7 +316,8 @@ def _known(run: Run, subjects: Sequence[Subject]) -> set[Subject]:
     known |= {Subject(kind, id_) for kind, id_ in asked.iter_rows()}
     for one in subjects:
         parts = one.id.split("~")
-        pair = one.type == "pair" and len(parts) == 2 and parts == sorted(parts)
+        whole = all(end.startswith("organisation:") for end in parts)
+        pair = one.type == "pair" and len(set(parts)) == 2 and parts == sorted(parts) and whole
         if one.id in found.get(one.type, set()) or (
             pair and all(end.removeprefix("organisation:") in found["organisation"] for end in parts)
         ):

@@ -252,6 +252,22 @@ def test_ready_only_with_tables_and_with_a_model_where_one_is_required(tmp_path:
         assert ready.get("/readyz").json() == {"status": "ready"}
 
 
+@pytest.mark.parametrize("pair", ["tsu-city~tsu-f1", "organisation:tsu-f1~organisation:tsu-f1"])
+def test_a_pair_is_two_organisations_by_their_full_ids(client: TestClient, pair: str) -> None:
+    assert client.post("/v1/score", json=asked(pair, kind="pair")).status_code == 404
+
+
+@pytest.mark.parametrize("moment", ["1989-05-04T02:30", "1990-04-15T02:30:00"])
+def test_a_time_that_the_clocks_skipped_is_answered(client: TestClient, moment: str) -> None:
+    assert client.post("/v1/score", json=asked(LOT, as_of=moment)).status_code == 200
+
+
+def test_the_root_leads_to_the_description_and_a_stray_slash_is_a_problem(client: TestClient) -> None:
+    assert client.get("/").json()["openapi"]
+    answer = client.post("/v1/score/", json=asked(LOT))
+    assert (answer.status_code, answer.headers["content-type"]) == (404, MEDIA_TYPE)
+
+
 def test_metrics_count_the_requests(client: TestClient) -> None:
     client.post("/v1/score", json=asked(LOT))
 

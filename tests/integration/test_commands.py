@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import polars as pl
 import pytest
 
 import smoke
+from features.clock import now
 from features.tables.results import IndicatorValue, SmokeIndex
-from features.tables.store import TableStore
+from features.tables.store import TableStore, TableWriter
+from features.tables.tendering import Award, Bid
+from tests.conftest import TSUCHIURA
 
 AS_OF = "2015-12-31"
 Run = Callable[..., tuple[int, str, str]]
@@ -115,6 +119,11 @@ def test_an_explanation_shows_points_evidence_and_law(run: Run, tsuchiura_home: 
         (["explain", "lot:no-such-lot", "--as-of", AS_OF], "no-such-lot"),
         (["export", "boats"], "boats"),
         (["build", "--as-of", "2015-13-01"], "2015-13-01"),
+        (["score", "--as-of", AS_OF, "--types", "lot,boat"], "boat"),
+        (["score", "--as-of", AS_OF, "--out", "scores.xlsx"], "scores.xlsx"),
+        (["score", "--as-of", AS_OF, "--out", "no/such/folder/s.csv"], "s.csv"),
+        (["export", "bid", "--as-of", AS_OF], "bid"),
+        (["serve", "--port", "99999"], "99999"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line_with_the_value_and_the_mend(
@@ -136,6 +145,55 @@ def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
 
     assert code == 0
     assert "Example" in out or "Commands" in out
+
+
+@pytest.mark.parametrize("command", ["build", "score", "indicators run"])
+def test_a_home_without_tables_is_said_to_have_none(run: Run, tmp_path: Path, command: str) -> None:
+    code, _, err = run(*command.split(), "--as-of", AS_OF, "--home", tmp_path / "mistyped")
+
+    assert (code, "holds no tables" in err, "Mend: " in err) == (1, True, True)
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_a_port_that_is_taken_is_one_line(run: Run, tsuchiura_home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        code, _, err = run("serve", "--port", port, "--home", tsuchiura_home)
+
+    assert (code, port in err, "Mend: " in err) == (1, True, True)
+
+
+def test_what_the_disk_refuses_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, _, err = run("ingest", "tables", TSUCHIURA, "--home", tmp_path / "file")
+
+    assert (code, len(err.strip().splitlines()), "Mend: " in err) == (1, 1, True)
+
+
+def test_a_subject_that_is_gone_is_taken_out_of_the_index(run: Run, home: Path, tmp_path: Path) -> None:
+    def score() -> pl.DataFrame:
+        out = tmp_path / "scores.parquet"
+        assert run("score", "--as-of", AS_OF, "--types", "lot", "--out", out, "--home", home)[0] == 0
+        return pl.read_parquet(out)
+
+    before = score()
+    store = TableStore(home)
+    bid = store.read(Bid).filter(pl.col("lot_id") == "tsu-1696").collect()
+    withdrawn = bid.with_columns(status=pl.lit("withdrawn").cast(bid.schema["status"]), source_record_id="bid_id")
+    with store.writing():
+        TableWriter(store, Bid, now(), "S01").upsert(withdrawn)
+        gone = store.read(Award).filter(pl.col("lot_id") == "tsu-1696").collect()
+        invalid = pl.lit("invalidated").cast(gone.schema["status"])
+        TableWriter(store, Award, now(), "S01").upsert(
+            gone.with_columns(status=invalid, source_record_id=pl.lit("award"))
+        )
+
+    assert score().height == before.height - 1
+    kept = store.read(SmokeIndex).collect()
+    assert kept.height == before.height - 1
+    assert "tsu-1696" not in kept["subject_id"]
 
 
 def test_an_unknown_command_is_named(run: Run) -> None:

@@ -3,12 +3,23 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from models.bundle import BUNDLE_FILE, MODEL_FILE, Bundle, BundleError, Calibration, ModelMismatchError, load, save
+from models.bundle import (
+    BUNDLE_FILE,
+    MODEL_FILE,
+    Bundle,
+    BundleError,
+    Calibration,
+    ModelMismatchError,
+    fingerprint,
+    load,
+    save,
+)
 from models.lot_features import feature_list, feature_signature
 from tests.labelled_auctions import random_lots, small_bundle
 
@@ -86,7 +97,8 @@ def test_a_foreign_format_and_a_garbled_field_are_refused(
 ) -> None:
     save(bundle, tmp_path / "b")
     file = tmp_path / "b" / BUNDLE_FILE
-    file.write_text(json.dumps(json.loads(file.read_text()) | {field: value}))
+    changed = json.loads(file.read_text()) | {field: value}
+    file.write_text(json.dumps(changed | {"bundle_sha256": fingerprint(changed)}))
 
     with pytest.raises(BundleError, match=words):
         load(tmp_path / "b")
@@ -123,3 +135,22 @@ def test_a_curve_is_straight_between_its_points_and_constant_outside() -> None:
     curve = Calibration((-1.0, 1.0), (0.2, 0.6))
 
     assert curve.at(np.array([-9.0, 0.0, 0.5, 9.0])).tolist() == pytest.approx([0.2, 0.4, 0.5, 0.6])
+
+
+@pytest.mark.parametrize("change", [{"base_log_odds": 99.0}, {"calibrations": {}}, {"trained_markets": ["Z/works"]}])
+def test_a_bundle_whose_numbers_were_changed_is_refused(bundle: Bundle, tmp_path: Path, change: dict[str, Any]) -> None:
+    save(bundle, tmp_path / "b")
+    file = tmp_path / "b" / BUNDLE_FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+
+    with pytest.raises(BundleError, match="was altered"):
+        load(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("log_odds", "probability"),
+    [((), ()), ((0.0, 1.0), (0.5,)), ((0.0, 1.0), (0.9, 0.1)), ((1.0, 0.0), (0.1, 0.2)), ((0.0,), (7.0,))],
+)
+def test_a_curve_that_is_none_is_refused(log_odds: tuple[float, ...], probability: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="ascending"):
+        Calibration(log_odds, probability)
