@@ -20,7 +20,7 @@ def source() -> pl.DataFrame:
     shared = Path(os.environ.get("SMOKE_SHARED_DATA", ROOT.parent / "shared" / "data"))
     path = shared / "tsuchiura_construction" / "tsuchiura_bids.csv"
     if not path.is_file():
-        pytest.skip(f"{path.name} is not at hand; SMOKE_SHARED_DATA names its folder")
+        pytest.skip(f"{path.name} is not at hand; SMOKE_SHARED_DATA names the folder above its folder")
     return pl.read_csv(path, infer_schema=False)
 
 
