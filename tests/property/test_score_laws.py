@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from features.tables.contract import SOURCE_TABLES
 from features.tables.source import SourceTables
 from models.index import Scored
+from models.lot_features import measured_lots
 from serving.records import check_references, record_frames
 from serving.scoring import DEFAULT_TYPES, run_as_of
 from tests.worlds import AS_OF, Frames, World, later_rows, random_world, shuffled, with_rows
@@ -62,6 +63,15 @@ def test_the_order_of_rows_does_not_matter(world: World, seed: int) -> None:
     frames = world.frames()
 
     assert_same(scored(source_of(frames)), scored(source_of(shuffled(frames, seed))))
+
+
+@law
+@given(world=worlds, seed=seeds)
+def test_what_the_model_reads_does_not_depend_on_the_order_of_rows(world: World, seed: int) -> None:
+    frames = world.frames()
+    lots = measured_lots(source_of(frames), AS_OF)
+
+    assert_frame_equal(lots, measured_lots(source_of(shuffled(frames, seed)), AS_OF), check_exact=True)
 
 
 @law
