@@ -14,7 +14,7 @@ from features.assessment.declare import Entry
 from features.build import indicator_values
 from features.clock import now, parse_moment
 from features.errors import InputError
-from features.indicators.catalogue import entries
+from features.indicators.catalogue import entries, entries_by_id
 from features.output import Format, write_frame
 from features.tables.contract import ALL_TABLES, SOURCE_TABLES
 from features.tables.results import IndicatorValue
@@ -152,7 +152,7 @@ def counts(values: pl.DataFrame) -> pl.DataFrame:
     Returns:
         One row an indicator: id, name_zh, subjects, fired, clear, not_assessable.
     """
-    names = {entry.id: entry.name_zh for entry in entries()}
+    names = {id_: entry.name_zh for id_, entry in entries_by_id().items()}
     fired = pl.col("triggered").fill_null(value=False)
     return (
         values.group_by(id="indicator_id")
@@ -175,7 +175,7 @@ def show_indicator(id: Annotated[str, typer.Argument(help="Such as SI-022.")]) -
 
 
 def _entry(id: str) -> Entry:  # noqa: A002
-    found = next((entry for entry in entries() if entry.id == id), None)
+    found = entries_by_id().get(id)
     if found is None:
         raise InputError(f"There is no indicator {id!r}.", field="ID", mend="name one of SI-001 to SI-084.")
     return found

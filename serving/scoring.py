@@ -18,7 +18,7 @@ from features.build import indicator_values
 from features.clock import SHANGHAI, now, parse_moment
 from features.derive.subject_links import subject_links
 from features.errors import InputError, SmokeError
-from features.indicators.catalogue import entries, index_params
+from features.indicators.catalogue import entries, entries_by_id, index_params
 from features.tables.contract import SOURCE_TABLES
 from features.tables.organisations import Organisation
 from features.tables.projects import Project
@@ -368,7 +368,7 @@ def _explained(one: Subject, row: Mapping[str, Any], lines: Sequence[Mapping[str
 
 
 def _contribution(line: Mapping[str, Any]) -> Contribution:
-    catalogue = {entry.id: entry for entry in entries()}
+    catalogue = entries_by_id()
     entry = catalogue[line["id"]] if line["kind"] == "indicator" else None
     return Contribution(
         kind=line["kind"],
@@ -405,6 +405,6 @@ def _counterfactual(score: float | None, lines: Sequence[Contribution]) -> Count
     if score is None or not losses:
         return None
     most = max(losses, key=lambda line: line.loss_if_absent or 0.0)
-    name = next(entry.name_zh for entry in entries() if entry.id == most.id)
+    name = entries_by_id()[most.id].name_zh
     without = score - (most.loss_if_absent or 0.0)
     return Counterfactual(most.id, name, without, f"若没有“{name}”这一项，指数为 {without:.1f}。")

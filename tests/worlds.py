@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
 
 from features.clock import SHANGHAI
 from features.tables.contract import SOURCE_TABLES
@@ -294,3 +296,16 @@ def shuffled(frames: Frames, seed: int) -> Frames:
         name: frame.sample(fraction=1, shuffle=True, seed=seed + place)
         for place, (name, frame) in enumerate(frames.items())
     }
+
+
+worlds = st.builds(random_world, seed=st.integers(0, 10**6), n_lots=st.sampled_from([20, 40, 60, 90]))
+seeds = st.integers(0, 10**6)
+law = settings(
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],  # worlds come from a seed: a smaller one says no more
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+"""How a law is tried: on a few random worlds, always the same ones."""

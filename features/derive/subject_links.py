@@ -48,7 +48,6 @@ def subject_links(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
         Rows of ``SubjectLink``, sorted by subject.
     """
     bids, awards = submitted_bids(source), known_awards(source, as_of)
-    bidders = pl.concat([bids.select("lot_id", org_id="bidder_org_id"), awards.select("lot_id", "org_id")]).unique()
     facts = lot_facts(source, as_of).join(
         awards.group_by("lot_id").agg(pl.col("awarded_at").min()), on="lot_id", how="left"
     )
@@ -56,12 +55,12 @@ def subject_links(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
     known = facts.filter(seen.is_not_null()).select(
         "lot_id", "project_id", "tenderer_org_id", "agency_org_id", "opened", age_months=_months_since(seen, as_of)
     )
-    lots = known.join(bidders, on="lot_id", how="semi")
-    there = bidders.join(lots.select("lot_id", "opened", "age_months"), on="lot_id", how="inner")
     # Bids of a lot that is not opened are not known, its award may be.
-    there = there.filter("opened").drop("opened")
-    there = pl.concat([there, _winners_unopened(awards, lots)]).unique()
-    own_bids = bids.join(lots.filter("opened").select("lot_id", "age_months"), on="lot_id", how="inner")
+    own_bids = bids.join(known.filter("opened").select("lot_id", "age_months"), on="lot_id", how="inner")
+    won = awards.join(known.select("lot_id", "age_months"), on="lot_id", how="inner")
+    bidders = own_bids.select("lot_id", "age_months", org_id="bidder_org_id")
+    there = pl.concat([bidders, won.select("lot_id", "age_months", "org_id")]).unique()
+    lots = known.join(there, on="lot_id", how="semi")
     of_bidders = _bidder_pairs(there, source)
     of_winners = _tenderer_pairs(lots, awards.select("lot_id", "org_id", "group_org_id"))
     of_tenderers = _tenderer_pairs(lots, with_group(there.select("lot_id", "org_id"), source, "org_id", "group_org_id"))
@@ -132,12 +131,6 @@ def _bidder_pairs(there: pl.LazyFrame, source: SourceTables) -> pl.LazyFrame:
         .select("lot_id", org_id_1="org_id", org_id_2="org_id_2")
         .with_columns(pair_id=organisation_pair(pl.col("org_id_1"), pl.col("org_id_2")))
     )
-
-
-def _winners_unopened(awards: pl.LazyFrame, lots: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the winners of lots without an opening by the moment, as direct awards: lot_id, org_id, age_months."""
-    unopened = lots.filter(~pl.col("opened")).select("lot_id", "age_months")
-    return awards.select("lot_id", "org_id").join(unopened, on="lot_id", how="inner")
 
 
 def _tenderer_pairs(lots: pl.LazyFrame, others: pl.LazyFrame) -> pl.LazyFrame:

@@ -2,8 +2,10 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -84,6 +86,12 @@ def entries() -> tuple[Entry, ...]:
         file = _FOLDER / f"{spec['id']}.yaml"
         found.append(built(file.read_text(encoding="utf-8"), spec) if file.is_file() else planned(spec))
     return tuple(found)
+
+
+@cache
+def entries_by_id() -> Mapping[str, Entry]:
+    """Return all 84 entries by their ids."""
+    return MappingProxyType({entry.id: entry for entry in entries()})
 
 
 @cache

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -175,16 +176,7 @@ def _reading(file: Path) -> Generator[Delivery]:
 
 
 def _counts(loaded: Loaded) -> dict[str, int]:
-    counts = loaded.counts
-    return {
-        "read": counts.read,
-        "loaded": counts.loaded,
-        "unchanged": counts.unchanged,
-        "superseded": counts.superseded,
-        "quarantined": counts.quarantined,
-        "rows_quarantined": loaded.rows,
-        "values_quarantined": loaded.values,
-    }
+    return {**asdict(loaded.counts), "rows_quarantined": loaded.rows, "values_quarantined": loaded.values}
 
 
 def _mended(quarantine: Quarantine, ids: Sequence[str], mended: Path) -> dict[str, pl.DataFrame]:

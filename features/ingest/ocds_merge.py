@@ -17,7 +17,7 @@ from ocdsmerge.rules import MergeRules
 
 from features.ingest.ocds_files import encode
 from features.tables.columns import ZONE
-from features.tables.delta import is_table, scan
+from features.tables.delta import scan
 
 ARCHIVE_SCHEMA: dict[str, pl.DataType] = {
     "ocid": pl.String(),
@@ -145,8 +145,7 @@ class Archive:
         self._index = pl.concat([self._index, rows.select(*_INDEX)])
 
     def _stored(self) -> pl.LazyFrame:
-        stored = scan(self.path) if is_table(self.path) else None
-        return pl.LazyFrame(schema=ARCHIVE_SCHEMA) if stored is None else stored
+        return scan(self.path, ARCHIVE_SCHEMA)
 
 
 _INDEX = (

@@ -19,7 +19,7 @@ from features.clock import now
 from features.errors import InputError
 from features.tables.columns import ZONE
 from features.tables.contract import SOURCE_TABLES
-from features.tables.delta import is_table, scan
+from features.tables.delta import scan
 
 Level = Literal["release", "row", "value"]
 
@@ -214,13 +214,10 @@ class Quarantine:
 
     def _read(self, name: str, schema: dict[str, pl.DataType]) -> pl.LazyFrame:
         path = self.folder / name
-        stored = scan(path) if is_table(path) else None
-        if stored is None:
-            return pl.LazyFrame(schema=schema)
         moments = [
             pl.col(n).dt.convert_time_zone(ZONE) for n, dtype in schema.items() if isinstance(dtype, pl.Datetime)
         ]
-        return stored.with_columns(moments).select(*schema)
+        return scan(path, schema).with_columns(moments).select(*schema)
 
     def _append(self, name: str, rows: pl.DataFrame) -> None:
         path = self.folder / name

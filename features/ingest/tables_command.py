@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -63,20 +64,10 @@ def tables(
 def _as_json(loaded: Loaded, seconds: float) -> dict[str, object]:
     return {
         "source": SOURCE,
-        **_counts(loaded.total),
+        **asdict(loaded.total),
         "seconds": seconds,
-        "tables": {name: _counts(counts) for name, counts in loaded.tables.items()},
+        "tables": {name: asdict(counts) for name, counts in loaded.tables.items()},
         "problems": [_problem(problem) for problem in loaded.problems],
-    }
-
-
-def _counts(counts: Counts) -> dict[str, int]:
-    return {
-        "read": counts.read,
-        "loaded": counts.loaded,
-        "unchanged": counts.unchanged,
-        "superseded": counts.superseded,
-        "quarantined": counts.quarantined,
     }
 
 
@@ -85,9 +76,9 @@ def _problem(problem: FileProblem) -> dict[str, str]:
 
 
 def _as_grid(loaded: Loaded) -> Grid:
-    grid = Grid("table", *_counts(Counts()))
+    grid = Grid("table", *asdict(Counts()))
     for column in grid.columns[1:]:
         column.justify = "right"
     for name, counts in [*loaded.tables.items(), ("all", loaded.total)]:
-        grid.add_row(name, *[f"{number:,}" for number in _counts(counts).values()])
+        grid.add_row(name, *[f"{number:,}" for number in asdict(counts).values()])
     return grid

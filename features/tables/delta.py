@@ -1,5 +1,6 @@
 """Reading a Delta table wherever its folder lies."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -16,14 +17,16 @@ def is_table(path: Path) -> bool:
     return (path / "_delta_log").is_dir()
 
 
-def scan(path: Path) -> pl.LazyFrame | None:
-    """Return the rows of a table's latest version; None where it holds no file.
+def scan(path: Path, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    """Return the rows of a table's latest version; no rows of the schema where there is no table, or no file in it.
 
     The files are named by the log and read as they are called: polars' own reader of Delta tables looks for them under
     percent-encoded names, and finds none in a folder with Chinese characters or blanks.
     """
-    files = pl.DataFrame(DeltaTable(path).get_add_actions(flatten=True)).get_column("path").sort().to_list()
-    return pl.scan_parquet([path / name for name in files], glob=False) if files else None
+    actions = pl.DataFrame(DeltaTable(path).get_add_actions(flatten=True)) if is_table(path) else pl.DataFrame()
+    if actions.is_empty():
+        return pl.LazyFrame(schema=schema)
+    return pl.scan_parquet([path / name for name in actions.get_column("path").sort()], glob=False)
 
 
 def check_folder(path: Path) -> None:

@@ -89,10 +89,7 @@ class TableStore:
     def versions(self, table: type[Table]) -> pl.LazyFrame:
         """Return every stored version of every row: the contract's columns plus the technical ones."""
         schema = stored_schema(table)
-        stored = scan(self.path(table)) if self.exists(table) else None
-        if stored is None:
-            return pl.LazyFrame(schema=schema)
-        return stored.select([_restore(name, dtype) for name, dtype in schema.items()])
+        return scan(self.path(table), schema).select([_restore(name, dtype) for name, dtype in schema.items()])
 
     def read(self, table: type[Table], known_at: dt.datetime | None = None) -> pl.LazyFrame:
         """Return the rows that are in force, as they were known at a moment.

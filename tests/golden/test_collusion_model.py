@@ -1,7 +1,6 @@
 """The whole way on real labelled auctions, which are not shipped; nothing trained here is kept."""
 
 import datetime as dt
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from features.tables.store import TableStore
 from models.bundle import load
 from models.lot_features import measured_lots
 from serving.settings import Settings
+from tests.shared_data import at_hand
 from training.fit import CANDIDATES
 from training.judge import MODEL, Judgement, judge, rule_scores
 from training.promote import promote_version
@@ -40,11 +40,7 @@ MARKETS = {
 
 @pytest.fixture(scope="module")
 def data() -> Path:
-    shared = Path(os.environ.get("SMOKE_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    folder = shared / "garcia2022"
-    if not (folder / "bids_five_markets.csv").is_file():
-        pytest.skip("garcia2022/bids_five_markets.csv is not at hand; SMOKE_SHARED_DATA names the folder above it")
-    return folder
+    return at_hand("garcia2022/bids_five_markets.csv").parent
 
 
 @pytest.fixture(scope="module")

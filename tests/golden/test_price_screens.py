@@ -3,7 +3,6 @@
 import datetime as dt
 import gzip
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from features.ingest.tables import load_tables
 from features.tables.source import SourceTables, read_source_tables
 from features.tables.store import TableStore
 from features.tables.tendering import Bid, Lot
+from tests.shared_data import at_hand
 
 ROOT = Path(__file__).parents[2]
 TABLES = ROOT / "experiments" / "tsuchiura" / "tables"
@@ -28,10 +28,8 @@ VALID = ("valid", "candidate", "awarded", "abandoned")
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> SourceTables:
-    home = tmp_path_factory.mktemp("home")
-    load_tables(home, TABLES, loaded_at=now(), source_code="S01")
-    return read_source_tables(TableStore(home)).collected()
+def source(tsuchiura_home: Path) -> SourceTables:
+    return read_source_tables(TableStore(tsuchiura_home)).collected()
 
 
 def prices_of(source: SourceTables) -> dict[str, list[float]]:
@@ -81,11 +79,7 @@ def test_every_screen_of_every_shipped_lot_agrees_with_scipy(source: SourceTable
 
 @pytest.mark.real_data
 def test_every_screen_of_five_labelled_markets_agrees_with_scipy(tmp_path: Path) -> None:
-    file = (
-        Path(os.environ.get("SMOKE_SHARED_DATA", ROOT.parent / "shared" / "data")) / "garcia2022/bids_five_markets.csv"
-    )
-    if not file.is_file():
-        pytest.skip(f"{file.name} is not at hand in {file.parent}")
+    file = at_hand("garcia2022/bids_five_markets.csv")
     write_contract_files(contract_tables(pl.read_csv(file, infer_schema=False)), tmp_path / "tables")
     load_tables(tmp_path / "home", tmp_path / "tables", loaded_at=now(), source_code="S01")
     source = read_source_tables(TableStore(tmp_path / "home")).collected()

@@ -1,6 +1,5 @@
 """The shipped sample: its counts, and that it still is what its script makes of the source."""
 
-import os
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +8,7 @@ import pytest
 from experiments.contract_files import write_contract_files
 from experiments.tsuchiura.make_tables import contract_tables
 from features.tables.contract import SOURCE_TABLES
+from tests.shared_data import at_hand
 
 ROOT = Path(__file__).parents[2]
 TABLES = ROOT / "experiments" / "tsuchiura" / "tables"
@@ -17,10 +17,7 @@ ROWS = {"region": 1, "organisation": 270, "project": 1565, "tender": 1565, "lot"
 
 @pytest.fixture
 def source() -> pl.DataFrame:
-    shared = Path(os.environ.get("SMOKE_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    path = shared / "tsuchiura_construction" / "tsuchiura_bids.csv"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not at hand; SMOKE_SHARED_DATA names the folder above its folder")
+    path = at_hand("tsuchiura_construction/tsuchiura_bids.csv")
     return pl.read_csv(path, infer_schema=False)
 
 

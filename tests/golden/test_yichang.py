@@ -1,7 +1,6 @@
 """Real notices of a Chinese city, as OCDS: nearly all load, every one is accounted for."""
 
 import datetime as dt
-import os
 from pathlib import Path
 
 import polars as pl
@@ -17,15 +16,11 @@ from features.tables.organisations import Organisation
 from features.tables.projects import Project
 from features.tables.store import TableStore
 from features.tables.tendering import Award, Bid, Lot, Tender
+from tests.shared_data import at_hand
 
-SHARED = Path(os.environ.get("SMOKE_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
-FILE = SHARED / "yichang_cn_construction" / "releases.jsonl"
 MOMENT = dt.datetime(2026, 9, 1, tzinfo=SHANGHAI)
 
-pytestmark = [
-    pytest.mark.real_data,
-    pytest.mark.skipif(not FILE.is_file(), reason="the Yichang notices are not at hand; set SMOKE_SHARED_DATA"),
-]
+pytestmark = pytest.mark.real_data
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +34,8 @@ def loaded(home: Path) -> Loaded:
 
 
 def load(home: Path, days: int) -> Loaded:
-    return load_ocds(home, Delivery(FILE), publishers(), loaded_at=MOMENT + dt.timedelta(days=days))
+    delivery = Delivery(at_hand("yichang_cn_construction/releases.jsonl"))
+    return load_ocds(home, delivery, publishers(), loaded_at=MOMENT + dt.timedelta(days=days))
 
 
 def test_nearly_all_notices_load_and_the_rest_is_accounted_for(loaded: Loaded) -> None:

@@ -12,8 +12,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 from polars.testing import assert_frame_equal
 
 from features.build import indicator_values
@@ -23,7 +22,20 @@ from features.ingest.tables import load_tables
 from features.tables.contract import SOURCE_TABLES
 from features.tables.source import SourceTables, read_source_tables
 from features.tables.store import TableStore, TableWriter
-from tests.worlds import AS_OF, N_TENDERERS, Frames, Offer, World, later_rows, random_world, shuffled, with_rows
+from tests.worlds import (
+    AS_OF,
+    N_TENDERERS,
+    Frames,
+    Offer,
+    World,
+    later_rows,
+    law,
+    random_world,
+    seeds,
+    shuffled,
+    with_rows,
+    worlds,
+)
 
 ROOT = Path(__file__).parents[2]
 TABLES = ROOT / "experiments" / "tsuchiura" / "tables"
@@ -32,17 +44,6 @@ LAST = parse_moment("2015-12-31")
 GROUPED = ("SI-001", "SI-002", "SI-003")
 """Pairs of a tenderer with a control group, which is written as its smallest member (rulings G7)."""
 IDS = ("org_id", "bidder_org_id", "tenderer_org_id", "owner_org_id", "lot_id", "tender_id", "bid_id", "award_id")
-
-worlds = st.builds(random_world, seed=st.integers(0, 10**6), n_lots=st.sampled_from([20, 40, 60, 90]))
-seeds = st.integers(0, 10**6)
-law = settings(
-    max_examples=8,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],  # worlds come from a seed: a smaller one says no more
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
 
 
 def values(frames: Frames, as_of: dt.datetime = AS_OF) -> pl.DataFrame:

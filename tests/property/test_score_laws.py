@@ -6,8 +6,7 @@ from datetime import datetime
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 from polars.testing import assert_frame_equal
 
 from features.tables.contract import SOURCE_TABLES
@@ -16,21 +15,10 @@ from models.index import Scored
 from models.lot_features import measured_lots
 from serving.records import check_references, record_frames
 from serving.scoring import DEFAULT_TYPES, run_as_of
-from tests.worlds import AS_OF, Frames, World, later_rows, random_world, shuffled, with_rows
+from tests.worlds import AS_OF, Frames, World, later_rows, law, seeds, shuffled, with_rows, worlds
 
 TYPES = (*DEFAULT_TYPES, "pair")
 ONE_LOT = {"project": "project_id", "tender": "tender_id", "lot": "lot_id", "bid": "lot_id", "award": "lot_id"}
-
-worlds = st.builds(random_world, seed=st.integers(0, 10**6), n_lots=st.sampled_from([20, 60, 90]))
-seeds = st.integers(0, 10**6)
-law = settings(
-    max_examples=8,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow],
-)
 
 
 def source_of(frames: Frames) -> SourceTables:

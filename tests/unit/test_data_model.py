@@ -1,7 +1,6 @@
 """Every declared table agrees, column by column, with the carried data model."""
 
 import csv
-import os
 import re
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES, data_model
 from features.tables.store import TECHNICAL
+from tests.shared_data import at_hand
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "features" / "tables" / "model"
@@ -129,10 +129,7 @@ def test_the_decisions_on_null_name_the_listed_columns_and_they_may_be_null() ->
 
 @pytest.mark.real_data
 def test_the_listed_columns_are_the_whole_difference_to_the_data_model() -> None:
-    shared = Path(os.environ.get("SMOKE_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    original = shared.parent / "design" / "data-model.csv"
-    if not original.is_file():
-        pytest.skip(f"the original {original.name} is not at hand beside SMOKE_SHARED_DATA")
+    original = at_hand("../design/data-model.csv")
     with original.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
 
