@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "quarantine": ("features.ingest.commands", "quarantine_app", "list, show and replay what could not be taken"),
     "build": ("features.commands", "build", "derive tables and indicators as of a date"),
     "indicators": ("features.commands", "indicators_app", "list, show or run the 84 indicators"),
+    "calendar": ("features.calendar_command", "calendar_app", "write working days for the table calendar_day"),
     "export": ("features.commands", "export", "write a table to a file"),
     "train": ("training.commands", "train", "fit and register a model on labelled outcomes"),
     "evaluate": ("training.commands", "evaluate", "judge the model on later dates, unseen rings and markets"),
