@@ -1,0 +1,1 @@
+"""A simulated Nanchong that writes what twelve source systems would deliver."""
