@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
 
+from stdnum.cn.uscc import calc_check_digit
+
 from features.clock import existing
 from features.tables.columns import MONEY_MAX
 
@@ -46,7 +48,6 @@ _RATE_WORDS = re.compile(r"[%‰]|下浮|上浮|费率|折扣|优惠率|让利|\
 _HAN_NUMERALS = re.compile(r"[零〇一二三四五六七八九壹贰叁肆伍陆柒捌玖拾佰仟]")
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:\.\d+)?[eE][+-]?\d+")
 _USCC = re.compile(r"[0-9A-HJ-NPQRTUWXY]{2}\d{6}[0-9A-HJ-NPQRTUWXY]{10}")
-_USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
 
 @dataclass(frozen=True)
@@ -125,15 +126,15 @@ def read_money(value: object, unit_hint: str | None = None) -> Money | Rate | Pr
 def read_uscc(text: str | None) -> str | None:
     """Return a Chinese unified social credit code if the text is one and its check character is right, else None.
 
-    Source: GB 32100-2015, weights 3^i mod 31.
+    Source: GB 32100-2015. The check is python-stdnum's; its pattern is not, since it refuses codes that begin with a
+    letter, such as those of rural collectives (N2...).
     """
     if not text or len(text) < 18:
         return None
     code = (clean_text(text) or "").replace(" ", "").upper()
     if len(code) != 18 or not _USCC.fullmatch(code):
         return None
-    total = sum(_USCC_ALPHABET.index(character) * pow(3, place, 31) for place, character in enumerate(code[:17]))
-    return code if _USCC_ALPHABET[(31 - total % 31) % 31] == code[17] else None
+    return code if calc_check_digit(code[:17]) == code[17] else None
 
 
 def read_moment(text: str | None, zone: dt.tzinfo) -> dt.datetime | Problem | None:
