@@ -207,6 +207,15 @@ def _contract() -> dict[str, list[dict[str, str]]]:
     return tables
 
 
+def contract_columns(table: str) -> list[dict[str, str]]:
+    """Return the rows of data-model.csv of one table, the key first.
+
+    Raises:
+        KeyError: the data contract has no such table.
+    """
+    return _contract()[table]
+
+
 def fact_name(table: str, column: dict[str, str]) -> str:
     """Return the name that a column of the contract has in the frames of :data:`Facts`."""
     name = column["column"]
