@@ -16,7 +16,7 @@ from features.clock import now, parse_moment
 from features.errors import InputError
 from features.indicators.catalogue import entries, entries_by_id
 from features.output import Format, write_frame
-from features.tables.contract import ALL_TABLES, SOURCE_TABLES
+from features.tables.contract import ALL_TABLES, FACT_TABLES, SOURCE_TABLES
 from features.tables.results import IndicatorValue
 from features.tables.source import read_source_tables
 from features.tables.store import TableStore, stored_schema
@@ -78,7 +78,7 @@ def loaded_store(home: Path) -> TableStore:
 
 def run_name(store: TableStore, moment: str) -> str:
     """Return the name of a run: equal for equal moment, tables and catalogue, so that a repeated build is one run."""
-    versions = [store.version(table) for table in SOURCE_TABLES.values()]
+    versions = [store.version(table) for table in FACT_TABLES.values()]
     catalogue = [(entry.id, entry.version) for entry in entries()]
     return hashlib.sha256(json.dumps([moment, versions, catalogue]).encode()).hexdigest()[:16]
 
@@ -109,8 +109,8 @@ def export(
         rows = latest_run(versions if known is None else versions.filter(pl.col("loaded_at") <= known), as_of)
     else:
         rows = store.read(schema, known)
-        rows = rows if as_of is None else rows.filter(pl.col("as_of") == parse_moment(as_of))
-    write_frame(rows.select(schema.column_names()).sort(schema.key()).collect(), out, format)
+        rows = rows if as_of is None else rows.filter(pl.col(schema.EVENT or "as_of") == parse_moment(as_of))
+    write_frame(rows.select(schema.public_columns()).sort(schema.key()).collect(), out, format)
 
 
 def latest_run(versions: pl.LazyFrame, as_of: str | None) -> pl.LazyFrame:

@@ -12,7 +12,7 @@ import polars as pl
 from features.clock import parse_moment
 from features.errors import InputError
 from features.tables.columns import FIRST_DAY, FIRST_MOMENT, LAST_DAY, LAST_MOMENT, Table
-from features.tables.contract import SOURCE_TABLES
+from features.tables.contract import FACT_TABLES
 from features.tables.source import SourceTables
 from serving.problems import problem
 
@@ -44,17 +44,17 @@ def record_frames(records: Mapping[str, Sequence[Row]]) -> dict[str, pl.DataFram
     """
     frames: dict[str, pl.DataFrame] = {}
     for name, rows in records.items():
-        if name not in SOURCE_TABLES:
+        if name not in FACT_TABLES:
             raise problem(
                 "invalid-record",
                 field=f"records.{_short(name)}",
                 detail=f"数据标准中没有数据表 {_short(name)!r}。",
                 detail_en=f"The data contract has no source table {_short(name)!r}.",
-                mend=f"可用的数据表：{'、'.join(SOURCE_TABLES)}。",
-                mend_en=f"use one of {', '.join(SOURCE_TABLES)}.",
+                mend=f"可用的数据表：{'、'.join(FACT_TABLES)}。",
+                mend_en=f"use one of {', '.join(FACT_TABLES)}.",
             )
         if rows:
-            frames[name] = _frame(SOURCE_TABLES[name], rows)
+            frames[name] = _frame(FACT_TABLES[name], rows)
     return frames
 
 
@@ -74,7 +74,7 @@ def check_references(frames: Mapping[str, pl.DataFrame], tables: SourceTables) -
         for parent in parents:
             column = f"{parent}_id"
             sent = frames[name].with_row_index("_row")
-            known = tables[SOURCE_TABLES[parent]].select(column)
+            known = tables[FACT_TABLES[parent]].select(column)
             lost = sent.lazy().join(known, on=column, how="anti").sort("_row").select("_row", column).head(1).collect()
             for row, key in lost.iter_rows():
                 raise problem(
@@ -90,7 +90,7 @@ def check_references(frames: Mapping[str, pl.DataFrame], tables: SourceTables) -
 def _frame(table: type[Table], rows: Sequence[Row]) -> pl.DataFrame:
     columns = table.columns()
     typed: dict[str, list[Any]] = {name: [] for name in columns}
-    first: dict[str, int] = {}
+    first: dict[object, int] = {}
     for place, row in enumerate(rows):
         path = f"records.{table.NAME}[{place}]"
         for name in row:
@@ -105,13 +105,13 @@ def _frame(table: type[Table], rows: Sequence[Row]) -> pl.DataFrame:
                 )
         for name, column in columns.items():
             typed[name].append(_cell(row.get(name), column, f"{path}.{name}"))
-        key: str = typed[table.key()][-1]
+        key: object = typed[table.key()][-1]
         if key in first:
             raise problem(
                 "invalid-record",
                 field=f"{path}.{table.key()}",
-                detail=f"主键 {_short(key)!r} 与第 {first[key]} 行（从 0 起）重复。",
-                detail_en=f"The key {_short(key)!r} was given in row {first[key]} already.",
+                detail=f"主键 {_short(str(key))!r} 与第 {first[key]} 行（从 0 起）重复。",
+                detail_en=f"The key {_short(str(key))!r} was given in row {first[key]} already.",
                 mend="同一主键只保留一行。",
                 mend_en="keep one row a key.",
             )

@@ -19,7 +19,7 @@ from features.clock import SHANGHAI, now, parse_moment
 from features.derive.subject_links import subject_links
 from features.errors import InputError, SmokeError
 from features.indicators.catalogue import entries, entries_by_id, index_params
-from features.tables.contract import SOURCE_TABLES
+from features.tables.contract import FACT_TABLES
 from features.tables.organisations import Organisation
 from features.tables.projects import Project
 from features.tables.source import SourceTables, read_source_tables
@@ -262,7 +262,7 @@ class Scorer:
 
     def _fingerprint(self) -> tuple[object, ...]:
         """Return what changes when a table is written or a model is promoted, without opening either."""
-        logs = (self._store.path(table) / "_delta_log" for table in SOURCE_TABLES.values())
+        logs = (self._store.path(table) / "_delta_log" for table in FACT_TABLES.values())
         versions = [max((one.name for one in log.glob("*.json")), default="") for log in logs]
         file = self._settings.champion / "bundle.json"
         stamp = (file.stat().st_mtime_ns, file.resolve()) if file.exists() else None

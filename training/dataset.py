@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from features.derive.bids import LotBid
 from features.derive.lots import with_group
-from features.tables.contract import SOURCE_TABLES
+from features.tables.contract import FACT_TABLES
 from features.tables.results import LabelFeedback
 from features.tables.source import SourceTables
 from features.tables.store import TableStore
@@ -89,7 +89,7 @@ def labelled_lots(source: SourceTables, as_of: dt.datetime, store: TableStore | 
         "answerable",
         *[one.id for one in feature_list()],
     )
-    versions = {} if store is None else {name: store.version(table) for name, table in SOURCE_TABLES.items()}
+    versions = {} if store is None else {name: store.version(table) for name, table in FACT_TABLES.items()}
     return LabelledLots(frame, versions)
 
 

@@ -43,6 +43,7 @@ REASONS: dict[str, Reason] = {
     "not_a_number": Reason("{field} is no number.", "give figures with a decimal point."),
     "not_yes_or_no": Reason("{field} is neither yes nor no.", "give true or false, 1 or 0."),
     "not_a_day": Reason("{field} is no calendar day.", "give it as 2026-06-30."),
+    "not_a_month": Reason("{field} is no month.", "give it as 2026-06."),
     "not_a_moment": Reason("{field} is no date-time.", "give it as 2026-06-30T09:00:00+08:00."),
     "unknown_word": Reason("{field} is none of the words of the contract.", "use one of {words}."),
     "not_json": Reason("{field} is no JSON.", "write it as JSON text."),
@@ -59,7 +60,8 @@ REASONS: dict[str, Reason] = {
     ),
 }
 _BOUNDS = {"min": "out_of_bounds", "max": "out_of_bounds", "inf": "out_of_bounds", "nan": "out_of_bounds",
-           "min_length": "missing_value", "max_length": "too_long", "nullability": "missing_value"}  # fmt: skip
+           "min_length": "missing_value", "max_length": "too_long", "nullability": "missing_value",
+           "regex": "not_a_month"}  # fmt: skip
 
 
 @dataclass(frozen=True)

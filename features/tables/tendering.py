@@ -1,6 +1,14 @@
-"""Tendering and procurement."""
+"""Tendering and procurement: procedures, lots, bids and awards."""
 
-from features.tables.columns import Table, enum, flag, integer, json, moment, money, number, text
+from features.tables.columns import WITH_ROW, Table, enum, flag, integer, json, moment, money, number, text
+
+JUDGED = "tender_id.evaluation_end_at | tender_id.evaluation_report_at | tender_id.opening_at"
+"""The results of an evaluation are known once it has ended; where nothing says when, from the opening."""
+LAST_STEP = (
+    "tender_report_at | evaluation_report_at | evaluation_end_at | evaluation_start_at | opening_at"
+    " | notice_published_at | intention_published_at"
+)
+"""The state of a procedure is known from its latest dated step."""
 
 
 class Tender(Table):
@@ -11,6 +19,8 @@ class Tender(Table):
 
     NAME = "tender"
     EVENT = "opening_at"
+    KNOWN_FROM = ("intention_published_at", "notice_published_at", "opening_at")
+    UNDATED_IS_PAST = True
 
     tender_id = text("招标/采购编号", "S01+S06", key=True)
     project_id = text("项目", "S01+S06", references="project.project_id")
@@ -60,14 +70,18 @@ class Tender(Table):
     bond_required_amount = money("要求保证金", "S01+S06", nullable=True)
     intention_published_at = moment("采购意向公开时间", "S06", nullable=True)
     notice_published_at = moment("公告发布时间", "S01+S06", nullable=True)
-    notice_media_count = integer("法定媒介发布数", "S01+S06", nullable=True)
-    doc_sale_start_at = moment("文件发售开始", "S01+S06", nullable=True)
-    doc_sale_end_at = moment("文件发售截止", "S01+S06", nullable=True)
+    notice_media_count = integer(
+        "法定媒介发布数", "S01+S06", known_from="notice_published_at | opening_at", nullable=True
+    )
+    doc_sale_start_at = moment("文件发售开始", "S01+S06", known_from=WITH_ROW, nullable=True)
+    doc_sale_end_at = moment("文件发售截止", "S01+S06", known_from=WITH_ROW, nullable=True)
     last_clarification_at = moment("末次澄清修改时间", "S01+S06", nullable=True)
-    clarification_material = flag("澄清是否影响编制", "S01+S06", nullable=True)
-    n_clarifications = integer("澄清次数", "S01+S06", nullable=True)
-    bid_deadline_at = moment("投标截止", "S01+S06", nullable=True)
-    opening_at = moment("开标时间", "S01+S06", nullable=True)
+    clarification_material = flag("澄清是否影响编制", "S01+S06", known_from="last_clarification_at", nullable=True)
+    n_clarifications = integer(
+        "澄清次数", "S01+S06", known_from="last_clarification_at | notice_published_at | opening_at", nullable=True
+    )
+    bid_deadline_at = moment("投标截止", "S01+S06", known_from=WITH_ROW, nullable=True)
+    opening_at = moment("开标时间", "S01+S06", known_from=WITH_ROW, nullable=True)
     evaluation_start_at = moment("评标开始", "S01+S06", nullable=True)
     evaluation_end_at = moment("评标结束", "S01+S06", nullable=True)
     evaluation_report_at = moment("评标报告提交", "S01+S06", nullable=True)
@@ -78,17 +92,8 @@ class Tender(Table):
     status = enum(
         "状态",
         "S01+S06",
-        [
-            "planned",
-            "published",
-            "opened",
-            "evaluated",
-            "publicised",
-            "awarded",
-            "failed",
-            "terminated",
-            "contracted",
-        ],
+        ["planned", "published", "opened", "evaluated", "publicised", "awarded", "failed", "terminated", "contracted"],
+        known_from=LAST_STEP,
     )
 
 
@@ -96,6 +101,9 @@ class Lot(Table):
     """One lot (标段) or package (包) of a procedure; procedures without lots have exactly one row."""
 
     NAME = "lot"
+    EVENT = "tender_id.opening_at"
+    KNOWN_FROM = ("tender_id.intention_published_at", "tender_id.notice_published_at", "tender_id.opening_at")
+    UNDATED_IS_PAST = True
 
     lot_id = text("标段编号", "S01+S06", key=True)
     tender_id = text("招标活动", "S01+S06", references="tender.tender_id")
@@ -114,7 +122,33 @@ class Lot(Table):
     required_qual_code = text("要求资质", "S01+S06", nullable=True)
     required_pm_grade = text("要求项目经理资格", "S01+S06", nullable=True)
     unit_works_code = text("单位工程编码", "S03", nullable=True)
-    status = enum("状态", "S01+S06", ["open", "awarded", "failed", "terminated"])
+    status = enum(
+        "状态",
+        "S01+S06",
+        ["open", "awarded", "failed", "terminated"],
+        known_from=JUDGED,
+    )
+
+
+class TenderClause(Table):
+    """One qualification, scoring, technical or contract clause extracted from the tender document."""
+
+    NAME = "tender_clause"
+    EVENT = "tender_id.notice_published_at | tender_id.opening_at"
+
+    clause_id = text("条款编号", "S01+S06", key=True)
+    tender_id = text("招标活动", "S01+S06", references="tender.tender_id")
+    lot_id = text("标段", "S01+S06", references="lot.lot_id", nullable=True)
+    clause_type = enum("条款类型", "S01+S06", ["qualification", "scoring", "technical", "commercial", "contract"])
+    text = text("条款原文", "S01+S06")
+    max_score = number("满分", "S01+S06", unit="point", low=0, high=1000, nullable=True)
+    is_subjective = flag("是否主观分", "S01+S06", nullable=True)
+    restrictive_flag = enum(
+        "限制竞争类型",
+        "D00",
+        ["none", "locality", "brand", "firm_size", "ownership", "specific_award", "irrelevant_condition", "other"],
+    )
+    eligible_pool_n = integer("满足条件企业数", "D00", nullable=True)
 
 
 class Bid(Table):
@@ -124,6 +158,7 @@ class Bid(Table):
     """
 
     NAME = "bid"
+    EVENT = "tender_id.opening_at"
 
     bid_id = text("投标编号", "S01+S06", key=True)
     lot_id = text("标段", "S01+S06", references="lot.lot_id")
@@ -140,6 +175,7 @@ class Bid(Table):
         "投标状态",
         "S01+S06",
         ["withdrawn", "rejected", "submitted", "disqualified", "valid", "candidate", "awarded", "abandoned"],
+        known_from=JUDGED,
     )
     disqualify_reason = enum(
         "否决原因",
@@ -155,11 +191,33 @@ class Bid(Table):
             "false_material",
             "other",
         ],
+        known_from=JUDGED,
         nullable=True,
     )
-    total_score = number("总得分", "S01+S06", unit="point", low=0, high=1000, nullable=True)
-    price_score = number("价格得分", "S01+S06", unit="point", low=0, high=1000, nullable=True)
-    rank = integer("名次", "S01+S06", nullable=True)
+    total_score = number(
+        "总得分",
+        "S01+S06",
+        unit="point",
+        low=0,
+        high=1000,
+        known_from=JUDGED,
+        nullable=True,
+    )
+    price_score = number(
+        "价格得分",
+        "S01+S06",
+        unit="point",
+        low=0,
+        high=1000,
+        known_from=JUDGED,
+        nullable=True,
+    )
+    rank = integer(
+        "名次",
+        "S01+S06",
+        known_from=JUDGED,
+        nullable=True,
+    )
     offered_duration_days = integer("承诺工期", "S01+S06", unit="day", nullable=True)
     pm_person_id = text("拟派项目负责人", "S01+S06", references="person.person_id", personal="personal", nullable=True)
     tech_lead_person_id = text(
@@ -175,6 +233,7 @@ class Award(Table):
     """Candidates and the award of one lot. One row per ranked candidate."""
 
     NAME = "award"
+    EVENT = "notice_issued_at | result_published_at | publicity_end_at | publicity_start_at"
 
     award_id = text("结果编号", "S01+S06", key=True)
     lot_id = text("标段", "S01+S06", references="lot.lot_id")
@@ -183,7 +242,7 @@ class Award(Table):
     candidate_rank = integer("候选名次", "S01+S06", nullable=True)
     amount = money("中标金额", "S01+S06", nullable=True)
     publicity_start_at = moment("公示开始", "S01+S06", nullable=True)
-    publicity_end_at = moment("公示结束", "S01+S06", nullable=True)
+    publicity_end_at = moment("公示结束", "S01+S06", known_from=WITH_ROW, nullable=True)
     notice_issued_at = moment("中标通知书时间", "S01+S06", nullable=True)
     result_published_at = moment("结果公告时间", "S01+S06", nullable=True)
     status = enum("状态", "S01+S06", ["candidate", "awarded", "abandoned", "disqualified", "invalidated"])
