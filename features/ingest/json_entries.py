@@ -4,12 +4,13 @@ Only brackets and strings are looked at, so an entry that is no JSON costs that 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 _BRACKET = re.compile(rb'(?>(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+)([{}\[\]])', re.DOTALL)
-_ARRAY_KEY = re.compile(rb'(?<!\\)"(releases|records)"\s*:\s*$')
+ARRAYS = ("releases", "records")
+"""The keys under which the entries of an OCDS package stand."""
 _OCID_KEY = re.compile(rb'"ocid"\s*:')
 _BETWEEN = b" \t\r\n,"
 _CLOSES = {ord("}"): ord("{"), ord("]"): ord("[")}
@@ -38,6 +39,7 @@ class _Cutter:
     """Where a reading stands: the bytes not yet given away, the open brackets, and the array of entries, if in one."""
 
     longest: int
+    array_key: re.Pattern[bytes]
     buffer: bytearray = field(default_factory=bytearray)
     scanned: int = 0
     start: int = 0
@@ -79,7 +81,7 @@ class _Cutter:
             self._enter("item")
         elif not self.array and depth == 1 and bracket == ord("["):
             before = self.buffer[self.start : self.scanned - 1]
-            key = _ARRAY_KEY.search(before)
+            key = self.array_key.search(before)
             if key and not _OCID_KEY.search(before):
                 self._enter(key[1].decode())
                 self.package = True
@@ -116,14 +118,16 @@ class _Cutter:
         return f"{self.array}[{self.count}]" if self.array else "document"
 
 
-def entries(chunks: Iterable[bytes], longest: int) -> Iterator[Entry]:
-    """Cut a document into the entries of its ``releases`` or ``records``, or of its own array, or into itself.
+def entries(chunks: Iterable[bytes], longest: int, arrays: Sequence[str] = ARRAYS) -> Iterator[Entry]:
+    """Cut a document into the entries of one of its arrays, or of its own array, or into itself.
 
     Args:
         chunks: the document's bytes; several documents may follow each other.
         longest: bytes that one entry may have, which is what is held in memory.
+        arrays: keys of the outermost object under which arrays of entries stand.
     """
-    cutter = _Cutter(longest)
+    names = "|".join(map(re.escape, arrays)).encode()
+    cutter = _Cutter(longest, re.compile(rb'(?<!\\)"(' + names + rb')"\s*:\s*$'))
     for chunk in chunks:
         for entry in cutter.feed(chunk):
             yield entry
