@@ -28,7 +28,8 @@ from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES
 from features.tables.organisations import Organisation
 from features.tables.reference import Region
-from features.tables.store import TableStore, TableWriter, current
+from features.tables.store import TableStore, TableWriter
+from features.tables.versions import current
 
 BATCH_RELEASES = 5_000
 BATCH_BYTES = 16 << 20

@@ -1,15 +1,19 @@
-"""Reading a Delta table wherever its folder lies."""
+"""Delta tables wherever their folder lies: reading, appending in one commit, merging files."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from features.errors import StoreError
+from features.tables.columns import ZONE
 
 UNUSABLE = "%[]"
 """Characters of a folder's name that Delta Lake takes for something else."""
+KEPT_HOURS = 24
+"""How long files that compaction has replaced stay for those who still read them."""
+COMPACTED_BYTES = 128 << 20
 
 
 def is_table(path: Path) -> bool:
@@ -21,12 +25,57 @@ def scan(path: Path, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
     """Return the rows of a table's latest version; no rows of the schema where there is no table, or no file in it.
 
     The files are named by the log and read as they are called: polars' own reader of Delta tables looks for them under
-    percent-encoded names, and finds none in a folder with Chinese characters or blanks.
+    percent-encoded names, and finds none in a folder with Chinese characters or blanks. A column that the table did
+    not have yet when a file was written is null there.
     """
-    actions = pl.DataFrame(DeltaTable(path).get_add_actions(flatten=True)) if is_table(path) else pl.DataFrame()
-    if actions.is_empty():
+    files = _files(path)
+    if files.is_empty():
         return pl.LazyFrame(schema=schema)
-    return pl.scan_parquet([path / name for name in actions.get_column("path").sort()], glob=False)
+    stored = pl.scan_parquet(
+        [path / name for name in files.get_column("path").sort()],
+        glob=False,
+        schema=_on_disk(schema),
+        missing_columns="insert",
+        extra_columns="ignore",
+    )
+    return stored.select([_restore(name, dtype) for name, dtype in schema.items()])
+
+
+def append(path: Path, rows: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> None:
+    """Append rows in one atomic commit, the columns of the schema; columns new to the table are added to it."""
+    if rows.is_empty():
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    stored = rows.select(*schema).cast(_on_disk(schema))  # type: ignore[arg-type]
+    write_deltalake(path, stored.to_arrow(), mode="append", schema_mode="merge")
+
+
+def distinct(path: Path, column: str) -> set[str] | None:
+    """Return the values of a text column where the log alone tells, else None; every file must hold one value."""
+    files = _files(path)
+    low, high = f"min.{column}", f"max.{column}"
+    if files.is_empty():
+        return set()
+    if low not in files.columns or not files.select((pl.col(low) == pl.col(high)).fill_null(False).all()).item():
+        return None
+    return set(files.get_column(low))
+
+
+def n_files(path: Path) -> int:
+    """Return how many data files a table consists of."""
+    return _files(path).height
+
+
+def compact(path: Path) -> None:
+    """Merge small files; what is read stays the same."""
+    if is_table(path):
+        DeltaTable(path).optimize.compact(target_size=COMPACTED_BYTES, max_concurrent_tasks=1)
+
+
+def vacuum(path: Path, hours: int) -> None:
+    """Remove files that belong to the table no longer, or never did because a load was killed, once they are so old."""
+    if is_table(path):
+        DeltaTable(path).vacuum(retention_hours=hours, enforce_retention_duration=False, dry_run=False, full=True)
 
 
 def check_folder(path: Path) -> None:
@@ -39,3 +88,26 @@ def check_folder(path: Path) -> None:
     if found:
         message = f"{path} has {' and '.join(found)} in its path, where no table can be kept. Choose another folder."
         raise StoreError(message)
+
+
+def _files(path: Path) -> pl.DataFrame:
+    return pl.DataFrame(DeltaTable(path).get_add_actions(flatten=True)) if is_table(path) else pl.DataFrame()
+
+
+def _on_disk(schema: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+    """Delta knows neither enums nor zones other than UTC."""
+    return {name: _disk_type(dtype) for name, dtype in schema.items()}
+
+
+def _disk_type(dtype: pl.DataType) -> pl.DataType:
+    if isinstance(dtype, pl.Enum):
+        return pl.String()
+    if isinstance(dtype, pl.Datetime):
+        return pl.Datetime("us", "UTC")
+    return dtype
+
+
+def _restore(name: str, dtype: pl.DataType) -> pl.Expr:
+    if isinstance(dtype, pl.Datetime):
+        return pl.col(name).dt.convert_time_zone(ZONE)
+    return pl.col(name).cast(dtype)

@@ -1,14 +1,8 @@
-"""Tables on disk: append-only Delta Lake, every row a version, any past state readable.
+"""The tables of one home: append-only, every row a version, any past state readable.
 
-A table keeps the contract's columns and these technical ones:
-
-* ``loaded_at``: when this version entered the platform. Replay filters on it, never on Delta versions, so that
-  compaction and vacuum change no answer.
-* ``valid_from_ts``: from when the version counts; equal to ``loaded_at`` unless the source says otherwise.
-* ``source_code``, ``source_record_id``: the system and the record (an OCDS ocid, a file row) it came from.
-* ``retracted``: the source took the row back with this version.
-
-``valid_to_ts`` is not stored: it is the next version's ``valid_from_ts``, derived on reading.
+``Table.STORE`` says where a table is kept: a Delta table under ``home/tables``, or SQL (``features.tables.sql``).
+Sensitive columns are never kept in the table itself but apart, under ``home/sensitive``, and come back only from
+``read_sensitive``, which ``features.tables.door`` alone may call.
 """
 
 import datetime as dt
@@ -18,21 +12,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 from filelock import FileLock, Timeout
 
 from features.clock import now
 from features.errors import StoreError
-from features.tables.columns import ZONE, Table
-from features.tables.delta import check_folder, is_table, scan
+from features.tables import delta, sql
+from features.tables.columns import Table
+from features.tables.versions import (
+    CONTENT,
+    SENSITIVE,
+    TECHNICAL,
+    VERSION,
+    complete,
+    composed,
+    current,
+    hashes,
+    public_schema,
+    sensitive_schema,
+    stored_schema,
+)
 
-TECHNICAL: Mapping[str, pl.DataType] = {
-    "loaded_at": pl.Datetime("us", ZONE),
-    "valid_from_ts": pl.Datetime("us", ZONE),
-    "source_code": pl.String(),
-    "source_record_id": pl.String(),
-    "retracted": pl.Boolean(),
-}
 COMPACT_ABOVE_FILES = 60
 
 
@@ -56,70 +56,137 @@ class Upserted:
 
 @dataclass(frozen=True)
 class TableStore:
-    """The tables under ``home/tables``, one Delta table each."""
+    """The tables of one home.
+
+    Attributes:
+        home: the folder of all state.
+        database: URL of the SQL tables; None for ``SMOKE_DATABASE_URL``, else SQLite in the home.
+    """
 
     home: Path
+    database: str | None = None
 
     def path(self, table: type[Table]) -> Path:
-        """Return the folder of a table."""
+        """Return the folder of a Delta table."""
         return self.home / "tables" / table.NAME
+
+    def sensitive_path(self, table: type[Table]) -> Path:
+        """Return the folder of the sensitive columns of a Delta table."""
+        return self.home / "sensitive" / table.NAME
+
+    @property
+    def url(self) -> str:
+        """Return where the SQL tables are."""
+        return self.database or sql.database_url(self.home)
 
     def exists(self, table: type[Table]) -> bool:
         """Tell whether anything was ever loaded into the table."""
-        return is_table(self.path(table))
+        return sql.exists(self.url, table.NAME) if table.STORE == "sql" else delta.is_table(self.path(table))
 
     def version(self, table: type[Table]) -> int:
-        """Return the Delta version of a table, -1 when it does not exist."""
-        return DeltaTable(self.path(table)).version() if self.exists(table) else -1
+        """Return a number that changes with the table, -1 when it does not exist: Delta's, or of versions in SQL."""
+        if not self.exists(table):
+            return -1
+        return sql.count(self.url, table.NAME) if table.STORE == "sql" else DeltaTable(self.path(table)).version()
 
     def append(self, table: type[Table], versions: pl.DataFrame) -> None:
-        """Append row versions in one atomic commit.
+        """Append row versions: the sensitive parts first, then the rows, each in one atomic commit.
+
+        A process that is killed in between leaves sensitive parts of no row, which are never read.
 
         Args:
             table: the table.
-            versions: the contract's columns plus the technical ones, in any order.
+            versions: the technical columns and any of the contract's, in any order; hashes are added where absent.
         """
         if versions.is_empty():
             return
-        path = self.path(table)
-        path.mkdir(parents=True, exist_ok=True)
-        stored = versions.select(*stored_schema(table)).cast(_on_disk(stored_schema(table)))  # type: ignore[arg-type]
-        write_deltalake(path, stored.to_arrow(), mode="append")
+        if CONTENT not in versions.columns:
+            versions = versions.with_columns(hashes(versions, table))
+        absent = [name for name in table.column_names() if name not in versions.columns]
+        versions = versions.with_columns(pl.lit(None).alias(name) for name in absent)
+        apart = table.sensitive_columns()
+        if apart:
+            given = versions.filter(pl.any_horizontal(pl.col(apart).is_not_null()))
+            self._append(table, given, sensitive=True)
+        self._append(table, versions, sensitive=False)
 
-    def versions(self, table: type[Table]) -> pl.LazyFrame:
-        """Return every stored version of every row: the contract's columns plus the technical ones."""
-        schema = stored_schema(table)
-        return scan(self.path(table), schema).select([_restore(name, dtype) for name, dtype in schema.items()])
+    def versions(self, table: type[Table], *, sensitive: bool = False) -> pl.LazyFrame:
+        """Return every stored version of every row, with the technical columns and the hashes.
 
-    def read(self, table: type[Table], known_at: dt.datetime | None = None) -> pl.LazyFrame:
+        Args:
+            table: the table.
+            sensitive: with the sensitive columns; only for the intake and the audited door.
+        """
+        public = self._scan(table, sensitive=False)
+        if not sensitive:
+            return public
+        if not table.sensitive_columns():
+            return public.with_columns(pl.lit(0, dtype=pl.Int64).alias(SENSITIVE))
+        parts = self._scan(table, sensitive=True).drop("source_record_id")
+        joined = public.join(parts, on=[table.key(), *VERSION], how="left", maintain_order="left")
+        return joined.with_columns(pl.col(SENSITIVE).fill_null(0))
+
+    def read(
+        self, table: type[Table], known_at: dt.datetime | None = None, *, incomplete: bool = False
+    ) -> pl.LazyFrame:
         """Return the rows that are in force, as they were known at a moment.
 
         Args:
             table: the table.
             known_at: leave out every version loaded, or in force, only later; None is the present moment
                 (rulings G1).
+            incomplete: also rows that lack a required column, because a source has not delivered its part yet.
 
         Returns:
-            One row a key, the contract's columns.
+            One row a key, the contract's columns without the sensitive ones.
         """
-        versions = self.versions(table)
+        return self._in_force(table, self.versions(table), table.public_columns(), known_at, incomplete=incomplete)
+
+    def read_sensitive(self, table: type[Table], known_at: dt.datetime | None = None) -> pl.LazyFrame:
+        """Return what ``read`` returns with the sensitive columns; only the audited door may call this."""
+        versions = self.versions(table, sensitive=True)
+        return self._in_force(table, versions, table.column_names(), known_at, incomplete=False)
+
+    def _in_force(
+        self,
+        table: type[Table],
+        versions: pl.LazyFrame,
+        columns: list[str],
+        known_at: dt.datetime | None,
+        *,
+        incomplete: bool,
+    ) -> pl.LazyFrame:
         if known_at is None:
             versions = versions.filter(pl.col("valid_from_ts") <= pl.max_horizontal(pl.lit(now()), "loaded_at"))
         else:
             versions = versions.filter(pl.col("loaded_at") <= known_at, pl.col("valid_from_ts") <= known_at)
-        return current(versions, table).select(table.column_names())
+        parts = current(versions, table)
+        rows = parts.select(columns) if self._one_source(table) else composed(parts, table, columns)
+        return rows if incomplete else complete(rows, table, columns)
+
+    def _one_source(self, table: type[Table]) -> bool:
+        """Tell whether all versions are from one source, so that no row has several parts."""
+        found = None if table.STORE == "sql" else delta.distinct(self.path(table), "source_code")
+        if found is None:
+            found = set(self._scan(table, sensitive=False).select("source_code").unique().collect().to_series())
+        return len(found) <= 1
+
+    def tidy(self, table: type[Table]) -> None:
+        """Merge the files of a table once they are many, and remove those that a day ago were merged or torn."""
+        for path in (self.path(table), self.sensitive_path(table)):
+            if delta.is_table(path) and delta.n_files(path) > COMPACT_ABOVE_FILES:
+                delta.compact(path)
+                delta.vacuum(path, delta.KEPT_HOURS)
 
     def compact(self, table: type[Table]) -> None:
         """Merge small files; no answer changes, since replay never reads Delta versions."""
-        if self.exists(table):
-            DeltaTable(self.path(table)).optimize.compact()
+        delta.compact(self.path(table))
+        delta.compact(self.sensitive_path(table))
 
     def vacuum(self, table: type[Table]) -> None:
-        """Remove files that compaction left behind."""
-        if self.exists(table):
-            DeltaTable(self.path(table)).vacuum(
-                retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True
-            )
+        """Remove files that compaction left behind, at once: nobody may be reading."""
+        delta.vacuum(self.path(table), 0)
+        delta.vacuum(self.sensitive_path(table), 0)
 
     @contextmanager
     def writing(self) -> Generator[None]:
@@ -128,7 +195,7 @@ class TableStore:
         Raises:
             StoreError: another process is loading into the same home, or no table can be kept there.
         """
-        check_folder(self.home)
+        delta.check_folder(self.home)
         self.home.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.home / ".writing.lock")
         try:
@@ -141,10 +208,26 @@ class TableStore:
         finally:
             lock.release()
 
+    def _scan(self, table: type[Table], *, sensitive: bool) -> pl.LazyFrame:
+        schema = _schema(table, sensitive=sensitive)
+        if table.STORE == "sql":
+            return sql.read(self.url, _sql_name(table, sensitive=sensitive), schema, table.key()).lazy()
+        return delta.scan(self.sensitive_path(table) if sensitive else self.path(table), schema)
+
+    def _append(self, table: type[Table], rows: pl.DataFrame, *, sensitive: bool) -> None:
+        schema = _schema(table, sensitive=sensitive)
+        if table.STORE == "sql":
+            sql.append(self.url, _sql_name(table, sensitive=sensitive), rows, schema, table.key())
+            return
+        path = self.sensitive_path(table) if sensitive else self.path(table)
+        if sensitive:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        delta.append(path, rows, schema)
+
 
 @dataclass
 class TableWriter:
-    """Writes rows of one table as versions: what is stored already is not stored twice.
+    """Writes whole rows of one table and source as versions: what is stored already is not stored twice.
 
     The keys and contents of the rows in force are held as hashes (40 bytes a row), read once when the writer is
     made; the table itself is never held in memory.
@@ -159,11 +242,11 @@ class TableWriter:
     def __post_init__(self) -> None:
         # Rows are hashed before the versions are sorted, so that no whole row is held.
         key = self.table.key()
-        hashed = self.store.versions(self.table).select(
-            key, "valid_from_ts", "loaded_at", "retracted", *_hashes(self.table)
-        )
+        names = [key, "source_code", "valid_from_ts", "loaded_at", "retracted", CONTENT, SENSITIVE]
+        versions = self.store.versions(self.table, sensitive=True).filter(pl.col("source_code") == self.source_code)
+        hashed = versions.select(*names, *_hashes(self.table))
         in_force = current(hashed, self.table)
-        self._known = in_force.select("_key1", "_key2", "_row", "_record").collect(engine="streaming")
+        self._known = in_force.select("_key1", "_key2", CONTENT, SENSITIVE, "_record").collect(engine="streaming")
 
     def upsert(self, rows: pl.DataFrame, *, complete_records: pl.Series | None = None) -> Upserted:
         """Append the rows that are new or changed, and take back what complete records no longer hold.
@@ -182,10 +265,13 @@ class TableWriter:
             twice = rows.filter(pl.col(key).is_duplicated()).get_column(key)[0]
             message = f"Two rows of {self.table.NAME} share the key {twice!r} in one delivery; keep one of them."
             raise StoreError(message)
-        hashed = rows.with_columns(*_hashes(self.table))
-        compared = hashed.join(self._known.select("_key1", "_key2", _stored="_row"), on=["_key1", "_key2"], how="left")
-        fresh = compared.filter(pl.col("_stored").is_null() | (pl.col("_stored") != pl.col("_row")))
-        new = fresh.get_column("_stored").null_count()
+        hashed = rows.with_columns(*_hashes(self.table), pl.lit(0, dtype=pl.Int64).alias(SENSITIVE))
+        hashed = hashed.with_columns(hashes(rows, self.table))
+        known = self._known.select("_key1", "_key2", _content=CONTENT, _sensitive=SENSITIVE)
+        compared = hashed.join(known, on=["_key1", "_key2"], how="left")
+        same = (pl.col("_content") == pl.col(CONTENT)) & (pl.col("_sensitive") == pl.col(SENSITIVE))
+        fresh = compared.filter(~same.fill_null(False))
+        new = fresh.get_column("_content").null_count()
         gone = self._gone(hashed, complete_records)
         versions = fresh.with_columns(
             loaded_at=pl.lit(self.loaded_at).cast(TECHNICAL["loaded_at"]),
@@ -206,15 +292,15 @@ class TableWriter:
         lost = self._known.join(records, on="_record", how="semi").join(hashed, on=["_key1", "_key2"], how="anti")
         if lost.is_empty():
             return nothing
-        in_force = current(self.store.versions(self.table), self.table)
+        own = self.store.versions(self.table, sensitive=True).filter(pl.col("source_code") == self.source_code)
         key1 = _hashes(self.table)[0]
         return (
-            in_force.filter(key1.is_in(lost.get_column("_key1").implode()))
+            current(own, self.table)
+            .filter(key1.is_in(lost.get_column("_key1").implode()))
             .collect()
             .with_columns(
                 loaded_at=pl.lit(self.loaded_at).cast(TECHNICAL["loaded_at"]),
                 valid_from_ts=pl.lit(self.loaded_at).cast(TECHNICAL["valid_from_ts"]),
-                source_code=pl.lit(self.source_code),
                 retracted=pl.lit(True),
             )
             .select(*stored_schema(self.table))
@@ -229,18 +315,12 @@ class TableWriter:
         self._known = pl.concat([kept, fresh.select(columns)])
 
 
-def stored_schema(table: type[Table]) -> dict[str, pl.DataType]:
-    """Return the names and types of a stored table: the contract's columns, then the technical ones."""
-    return {name: column.dtype for name, column in table.columns().items()} | dict(TECHNICAL)  # type: ignore[dict-item]
+def _schema(table: type[Table], *, sensitive: bool) -> Mapping[str, pl.DataType]:
+    return sensitive_schema(table) if sensitive else public_schema(table)
 
 
-def current(versions: pl.LazyFrame, table: type[Table]) -> pl.LazyFrame:
-    """Return the version of each key that is in force among those given, with its technical columns."""
-    return (
-        versions.sort("valid_from_ts", "loaded_at", maintain_order=True)
-        .unique(subset=[table.key()], keep="last", maintain_order=True)
-        .filter(~pl.col("retracted"))
-    )
+def _sql_name(table: type[Table], *, sensitive: bool) -> str:
+    return f"sensitive_{table.NAME}" if sensitive else table.NAME
 
 
 def _valid_from(rows: pl.DataFrame, loaded_at: dt.datetime) -> pl.Expr:
@@ -249,31 +329,10 @@ def _valid_from(rows: pl.DataFrame, loaded_at: dt.datetime) -> pl.Expr:
 
 
 def _hashes(table: type[Table]) -> list[pl.Expr]:
-    """Two hashes of the key (128 bits: no two keys meet by chance), one of the content, one of the record."""
+    """Two hashes of the key (128 bits: no two keys meet by chance), and one of the record."""
     key = pl.col(table.key())
-    content = pl.struct(pl.col(table.column_names()).cast(pl.String))
     return [
         key.hash(seed=1).alias("_key1"),
         key.hash(seed=2).alias("_key2"),
-        content.hash(seed=5).alias("_row"),
         pl.col("source_record_id").hash(seed=3).alias("_record"),
     ]
-
-
-def _on_disk(schema: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
-    """Delta knows neither enums nor zones other than UTC."""
-    return {name: _disk_type(dtype) for name, dtype in schema.items()}
-
-
-def _disk_type(dtype: pl.DataType) -> pl.DataType:
-    if isinstance(dtype, pl.Enum):
-        return pl.String()
-    if isinstance(dtype, pl.Datetime):
-        return pl.Datetime("us", "UTC")
-    return dtype
-
-
-def _restore(name: str, dtype: pl.DataType) -> pl.Expr:
-    if isinstance(dtype, pl.Datetime):
-        return pl.col(name).dt.convert_time_zone(ZONE)
-    return pl.col(name).cast(dtype)

@@ -12,7 +12,8 @@ import pytest
 
 from features.tables.columns import Table
 from features.tables.results import IndicatorValue, SmokeIndex
-from features.tables.store import TableStore, current
+from features.tables.store import TableStore
+from features.tables.versions import current
 
 ROOT = Path(__file__).parents[2]
 AS_OF = "2015-12-31"
