@@ -18,6 +18,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "quarantine": ("features.ingest.commands", "quarantine_app", "list, show and replay what could not be taken"),
     "keys": ("features.ingest.keys_command", "keys_app", "make the keys that personal data stand under"),
+    "identities": (
+        "features.ingest.identities_command",
+        "identities_app",
+        "decide who is meant where no code tells it",
+    ),
     "build": ("features.commands", "build", "derive tables and indicators as of a date"),
     "indicators": ("features.commands", "indicators_app", "list, show or run the 84 indicators"),
     "calendar": ("features.calendar_command", "calendar_app", "write working days for the table calendar_day"),

@@ -188,6 +188,11 @@ def person_id_of(id_no_hash: str) -> str:
     return "p" + id_no_hash[:20]
 
 
+def shown_code(code: str | None) -> str | None:
+    """Return a code that names no organisation in one form, for a work item."""
+    return _tidy(code)[:40] or None
+
+
 def shown_number(number: str | None) -> str | None:
     """Return an identity number as a work item may show it: region and last two characters of an 18-digit one."""
     tidy = _tidy(number)

@@ -1,0 +1,164 @@
+import datetime as dt
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from stdnum.cn import ric, uscc
+
+import smoke
+from features.clock import SHANGHAI
+from features.ingest.identity import organisation_ids, person_ids
+from features.ingest.keys import Keys
+from features.ingest.unresolved import WorkItems, read_known, sightings
+from features.tables.organisations import Organisation, Person
+from features.tables.store import TableStore, TableWriter
+
+KEYS = Keys(bytes(range(32)), bytes(range(100, 164)))
+MORNING = dt.datetime(2026, 1, 1, 8, tzinfo=SHANGHAI)
+EVENING = MORNING + dt.timedelta(hours=12)
+FIRM, NAME = "91440300708461136T", "南充市鑫源建筑工程有限公司"
+NUMBER = "51130219900101123" + ric.calc_check_digit("511302199001011230")
+OTHER, OTHER_NAME = "91511300MA62960B0" + uscc.calc_check_digit("91511300MA62960B0"), "嘉陵区华兴劳务有限公司"
+
+
+def upsert(home: Path, table: type[Organisation | Person], source: str, *rows: dict[str, object]) -> None:
+    schema = {name: column.dtype for name, column in table.columns().items()}
+    frame = pl.DataFrame(list(rows), schema=schema).with_columns(source_record_id=pl.lit(f"{source}-1"))
+    TableWriter(TableStore(home), table, MORNING, source).upsert(frame)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    upsert(tmp_path, Organisation, "S11", {"org_id": FIRM, "uscc": FIRM, "name": NAME, "reg_status": "active"})
+    return tmp_path
+
+
+def bid_rows(home: Path, *records: str, code: str | None = None) -> pl.DataFrame:
+    """Bids of one batch whose bidder has a name and no usable code."""
+    rows = pl.DataFrame(
+        {"record": records, "name": [NAME] * len(records), "given": pl.Series([code] * len(records), dtype=pl.String)}
+    )
+    return rows.hstack(organisation_ids(rows["given"], rows["name"], read_known(TableStore(home), "S01")))
+
+
+def deliver(home: Path, *records: str, at: dt.datetime = MORNING) -> int:
+    return WorkItems(home).add(sightings("organisation", "S01", "S01/bid", bid_rows(home, *records)), at)
+
+
+def listed(capsys: pytest.CaptureFixture[str], home: Path, *options: str) -> list[dict[str, object]]:
+    capsys.readouterr()
+    assert smoke.run(["identities", "list", "--home", str(home), "--format", "json", *options]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_records_are_counted_once_in_any_chunks_and_any_number_of_times(home: Path) -> None:
+    assert [deliver(home, "b1", "b2"), deliver(home, "b2", "b3", at=EVENING), deliver(home, "b3", "b1")] == [2, 1, 0]
+
+    item = WorkItems(home).items().row(0, named=True)
+
+    assert (item["records"], item["first_seen"], item["last_seen"]) == (3, MORNING, EVENING)
+    assert (item["kind"], item["source"], item["feeds"], item["reason"]) == (
+        "organisation",
+        "S01",
+        "S01/bid",
+        "missing_code",
+    )
+
+
+def test_a_decision_is_used_by_the_next_mapping_and_a_later_one_stands(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deliver(home, "b1")
+    [item] = listed(capsys, home)
+    assert (str(item["candidate"]).split()[0], item["state"]) == (FIRM, "open")
+    assert bid_rows(home, "b1")["org_id"].to_list() == [None]
+
+    decide = ["identities", "decide", str(item["item_id"]), "--home", str(home), "--as", "wang"]
+    assert smoke.run([*decide, "--id", FIRM, "--because", "核对营业执照"]) == 0
+
+    assert bid_rows(home, "b1", "b9")["org_id"].to_list() == [FIRM, FIRM]
+    assert listed(capsys, home) == []
+    [decided] = listed(capsys, home, "--state", "decided")
+    assert (decided["decided_id"], decided["decided_by"], decided["because"]) == (FIRM, "wang", "核对营业执照")
+    assert (
+        smoke.run(
+            ["identities", "dismiss", str(item["item_id"]), "--home", str(home), "--as", "li", "--because", "误判"]
+        )
+        == 0
+    )
+    assert bid_rows(home, "b1")["org_id"].to_list() == [None]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--id", "某公司", "--as", "wang", "--because", "x"], "no organisation that could be meant"),
+        (["--id", FIRM[:-1] + "X", "--as", "wang", "--because", "x"], "valid 18-character credit code"),
+        (["--id", FIRM, "--as", " ", "--because", "x"], "--as is empty"),
+        (["--id", FIRM, "--as", "wang", "--because", " "], "--because is empty"),
+    ],
+)
+def test_a_decision_needs_someone_a_reason_and_an_identity(
+    home: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
+) -> None:
+    deliver(home, "b1")
+    item = WorkItems(home).items().item(0, "item_id")
+
+    assert smoke.run(["identities", "decide", item, "--home", str(home), *options]) == 1
+    assert says in capsys.readouterr().err
+    assert WorkItems(home).decided() == {}
+
+
+def test_an_unknown_item_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert smoke.run(["identities", "show", "nothing", "--home", str(home)]) == 1
+    assert "smoke identities list" in capsys.readouterr().err
+
+
+def test_a_mistyped_number_proposes_the_person_and_shows_no_number(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = person_ids(pl.Series([NUMBER]), pl.Series(["张三"]), KEYS, read_known(TableStore(home), "P00")).row(
+        0, named=True
+    )
+    upsert(home, Person, "P00", {"person_id": known["person_id"], "name": "张三", "id_no_hash": known["id_no_hash"]})
+    slipped = NUMBER[:9] + "1" + NUMBER[10:]
+    rows = pl.DataFrame({"record": ["r"], "given": [slipped], "name": ["张三"]})
+    rows = rows.hstack(person_ids(rows["given"], rows["name"], KEYS, read_known(TableStore(home), "S10")))
+    WorkItems(home).add(sightings("person", "S10", "S10/employment", rows, keys=KEYS), MORNING)
+
+    item = WorkItems(home).items(kind="person").item(0, "item_id")
+    assert smoke.run(["identities", "show", item, "--home", str(home)]) == 0
+
+    shown = capsys.readouterr().out
+    assert known["person_id"] in shown
+    assert "证件号只差一处" in shown
+    assert slipped not in shown
+    assert slipped[6:14] not in shown
+
+
+def test_one_code_under_two_names_is_an_item_whose_decision_moves_the_rows(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upsert(home, Organisation, "S11", {"org_id": OTHER, "uscc": OTHER, "name": OTHER_NAME})
+    upsert(home, Organisation, "S01", {"org_id": FIRM, "uscc": FIRM, "name": OTHER_NAME})
+
+    [item] = listed(capsys, home, "--kind", "name_conflict")
+    decide = [
+        "identities",
+        "decide",
+        str(item["item_id"]),
+        "--home",
+        str(home),
+        "--as",
+        "wang",
+        "--because",
+        "代码抄错",
+    ]
+    assert smoke.run([*decide, "--id", OTHER]) == 0
+
+    assert (item["given"], item["source"], item["name"]) == (FIRM, "S01", OTHER_NAME)
+    names = pl.Series([OTHER_NAME, NAME])
+    for source, expected in (("S01", [OTHER, FIRM]), ("S06", [FIRM, FIRM])):
+        known = read_known(TableStore(home), source)
+        assert organisation_ids(pl.Series([FIRM, FIRM]), names, known)["org_id"].to_list() == expected
