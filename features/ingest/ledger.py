@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
-from deltalake import write_deltalake
 
+from features.tables import delta
 from features.tables.columns import ZONE, Table
-from features.tables.delta import scan
 
 Fate = Literal["delivered", "loaded", "unchanged", "superseded", "quarantined", "stopped", "released"]
 """``delivered``: read. ``stopped``: read after the feed's schema was found changed. ``released``: delivered in an
@@ -135,17 +134,11 @@ class Ledger:
             table=pl.lit(table.NAME),
             automatic=pl.lit(automatic),
         ).select(*SCHEMA)
-        path = self.home / "ledger"
-        path.mkdir(parents=True, exist_ok=True)
-        stored = rows.with_columns(pl.selectors.datetime().dt.convert_time_zone("UTC"))
-        write_deltalake(path, stored.to_arrow(), mode="append")
+        delta.append(self.home / "ledger", rows, SCHEMA)
 
     def read(self) -> pl.LazyFrame:
         """Return the ledger, one row a run, feed, table, day and fate."""
-        rows = scan(self.home / "ledger", SCHEMA)
-        return (
-            rows.select(*SCHEMA).with_columns(pl.col("loaded_at").dt.convert_time_zone(ZONE)).cast({"amount": AMOUNT})
-        )
+        return delta.scan(self.home / "ledger", SCHEMA)
 
 
 def by_day(rows: pl.LazyFrame, table: type[Table], *keys: str) -> pl.LazyFrame:

@@ -73,6 +73,23 @@ def count(url: str, name: str) -> int:
         return connection.execute(sa.select(sa.func.count()).select_from(sa.table(name))).scalar_one()
 
 
+def delete_before(
+    url: str, name: str, schema: Mapping[str, pl.DataType], key: str, column: str, moment: dt.datetime
+) -> None:
+    """Delete the rows whose instant lies before a moment, and give the room they took back, so that no byte is left."""
+    if not exists(url, name):
+        return
+    table, engine = _table(name, schema, key), _engine(url)
+    with engine.begin() as connection:
+        connection.execute(table.delete().where(table.c[column] < moment.astimezone(dt.UTC)))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("VACUUM")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            connection.exec_driver_sql(f'VACUUM "{name}"')
+
+
 class _Moment(sa.types.TypeDecorator[dt.datetime]):
     impl = sa.DateTime(timezone=True)
     cache_ok = True

@@ -13,8 +13,9 @@ from features.ingest.ledger import AMOUNT_OF, FATES, Ledger, Tally
 from features.ingest.quality import by_feed, fates, recounted, rules, stored
 from features.tables.contract import SOURCE_TABLES, data_model
 from features.tables.organisations import Organisation
-from features.tables.store import TableStore, stored_schema
+from features.tables.store import TableStore
 from features.tables.tendering import Bid
+from features.tables.versions import stored_schema
 
 DAY = dt.date(2026, 3, 1)
 RUN = dt.datetime(2026, 4, 1, 8, tzinfo=SHANGHAI)
