@@ -14,7 +14,7 @@ LOOK_ALIKE = 0.10
 
 PROJECT_TYPES = (("tender", 0.60), ("procurement", 0.30), ("emergency", 0.10))
 WARD_PROJECTS = 2058
-"""Projects of one market. A larger city is several such markets side by side, so that no firm's market grows with it."""
+"""Projects of one market. A larger city is several such markets side by side: no firm's market grows with it."""
 BLOCK_PROJECTS = 500
 
 
@@ -37,12 +37,12 @@ SCHEMES: dict[str, Kind] = {
     "leaked_price": Kind("tenderer_repeat_winner", 4, TENDER, gain=0.03),
     "captive_invitation": Kind("tenderer_repeat_winner", 4, ("tender", "procurement"), members=3, gain=0.07),
     "single_source_stretch": Kind("tenderer_repeat_winner", 3, BOUGHT, gain=0.10),
-    "rotating_ring": Kind("bid_rigging", 8, TENDER, members=5, quota=14, gain=0.06),
-    "one_hand": Kind("bid_rigging", 8, TENDER, members=5, quota=12, gain=0.05),
-    "benchmark_ring": Kind("bid_rigging", 6, TENDER, members=7, quota=12, gain=0.04),
-    "cover_for_hire": Kind("bid_rigging", 5, ("tender", "procurement"), members=3, quota=12, gain=0.05),
-    "territory_ring": Kind("bid_rigging", 4, TENDER, members=4, quota=12, gain=0.06),
-    "bought_withdrawal": Kind("bid_rigging", 3, TENDER, members=2, gain=0.03),
+    "rotating_ring": Kind("bid_rigging", 14, TENDER, members=5, quota=14, gain=0.06),
+    "one_hand": Kind("bid_rigging", 12, TENDER, members=5, quota=12, gain=0.05),
+    "benchmark_ring": Kind("bid_rigging", 9, TENDER, members=7, quota=12, gain=0.04),
+    "cover_for_hire": Kind("bid_rigging", 8, ("tender", "procurement"), members=3, quota=12, gain=0.05),
+    "territory_ring": Kind("bid_rigging", 7, TENDER, members=4, quota=12, gain=0.06),
+    "bought_withdrawal": Kind("bid_rigging", 4, TENDER, members=2, gain=0.03),
     "licence_lending": Kind("winner_vs_builder", 7, TENDER, gain=0.03),
     "works_transfer": Kind("winner_vs_builder", 5, TENDER, gain=0.04),
     "illegal_subcontract": Kind("winner_vs_builder", 4, TENDER, gain=0.03),
@@ -56,9 +56,9 @@ SCHEMES: dict[str, Kind] = {
     "captive_agency": Kind("agency_ties", 4, TENDER, gain=0.04),
     "agency_leak": Kind("agency_ties", 3, TENDER, gain=0.03),
     "rival_disqualification": Kind("agency_ties", 3, ("tender", "procurement"), gain=0.05),
-    "captive_expert": Kind("expert_ties", 4, ("tender", "procurement"), gain=0.04),
-    "standing_panel": Kind("expert_ties", 3, ("tender", "procurement"), gain=0.04),
-    "conflicted_expert": Kind("expert_ties", 3, ("tender", "procurement"), gain=0.03),
+    "captive_expert": Kind("expert_ties", 3, ("tender", "procurement"), gain=0.04),
+    "standing_panel": Kind("expert_ties", 2, ("tender", "procurement"), gain=0.04),
+    "conflicted_expert": Kind("expert_ties", 2, ("tender", "procurement"), gain=0.03),
     "owner_rep_steering": Kind("expert_ties", 2, ("tender", "procurement"), gain=0.04),
     "split_works": Kind("lot_splitting", 2, TENDER, members=1, gain=0.08),
     "split_orders": Kind("lot_splitting", 1.5, BOUGHT, members=1, gain=0.08),
@@ -93,39 +93,10 @@ LOOK_ALIKES: dict[str, Kind] = {
     "small_nature": Kind("lot_splitting", 2, TENDER, gain=0),
 }
 
-EXECUTED_AFTER = frozenset(
-    [
-        "licence_lending",
-        "works_transfer",
-        "illegal_subcontract",
-        "pay_ahead",
-        "low_award_high_final",
-        "over_measurement",
-        "payment_kickback",
-        "wage_diversion",
-        "unbalanced_bid",
-        "direct_then_grow",
-        "dismembered_works",
-        "provisional_evasion",
-        "emergency_abuse",
-        "settlement_collusion",
-        "geology_changes",
-        "price_rise",
-        "year_end_settling",
-        "steel_advance",
-        "labour_heavy",
-        "local_branch",
-        "illness_replacement",
-        "genuine_emergency",
-        "small_nature",
-    ]
-)
-"""Schemes and look-alikes whose acts lie after the award; they travel in ``award_plan``."""
-
-UNITS_A_TOUCHED_PROJECT = 1.27
-"""Lots (or pieces of work without a lot) that a touched project has on average, splitting included; measured."""
-UNITS_A_PROJECT = 1.47
-"""The same over all projects; measured. The two turn the share of lots into a chance a project."""
+TOUCHED_PROJECTS = 0.093
+"""Chance that a project is touched, so that TOUCHED of the lots are (a scheme covers part of its lots); measured."""
+ALIKE_PROJECTS = 0.115
+"""The same for LOOK_ALIKE."""
 
 # The law's amounts, CNY. 必须招标的工程项目规定 (2018) art. 5.
 LIMIT_WORKS, LIMIT_GOODS, LIMIT_SERVICES = 4_000_000.0, 2_000_000.0, 1_000_000.0

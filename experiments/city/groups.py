@@ -7,14 +7,22 @@ scheme needs: an owner, an agency, experts, a partner who builds or reviews. Its
 - practised: separate computers and accounts, but texts, pricing locks and habits are shared;
 - careful: nothing shared; only prices, turns and outcomes can show it.
 
-Bid-rigging cases in China read like the first two (convictions rest on machine codes, IP addresses and deposits from one
-account, 招标投标法实施条例 art. 40); the third is what screens were made for (Harrington, 2008; OECD, 2009).
+Bid-rigging cases in China read like the first two (convictions rest on machine codes, IP addresses and deposits from
+one account, 招标投标法实施条例 art. 40); the third is what screens were made for (Harrington, 2008; OECD, 2009).
 """
 
 import numpy as np
 import polars as pl
 
-from experiments.city.defaults import LOOK_ALIKE, LOOK_ALIKES, SCHEMES, SKILLS, TOUCHED, UNITS_A_PROJECT, Kind
+from experiments.city.defaults import (
+    ALIKE_PROJECTS,
+    LOOK_ALIKES,
+    SCHEMES,
+    SKILLS,
+    TOUCHED_PROJECTS,
+    WARD_PROJECTS,
+    Kind,
+)
 from experiments.city.layout import BOUGHT_TRADES, TRADE_NO, TRADES, WORKS, Layout
 
 FIELDS: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -32,15 +40,17 @@ FIELDS: dict[str, pl.DataType | type[pl.DataType]] = {
     "member_nos": pl.List(pl.Int32),
     "expert_nos": pl.List(pl.Int32),
 }
-WITHOUT_OWNER = frozenset(["rotating_ring", "one_hand", "benchmark_ring", "cover_for_hire", "bought_withdrawal"])
-"""Schemes among bidders alone: the group follows its trade from owner to owner."""
+WITHOUT_OWNER = frozenset(
+    ["rotating_ring", "one_hand", "benchmark_ring", "cover_for_hire", "bought_withdrawal", "territory_ring"]
+)
+"""Schemes among bidders alone: the group follows its trade from owner to owner (a territory ring in its region)."""
 KIN = {"clumsy": ("phone", "address", "holding"), "practised": ("holding",), "careful": ()}
 
 
 def groups(
     plan: Layout, organisations: pl.DataFrame, experts: pl.DataFrame, seed: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the groups, numbered in order, and the kinship between firms (org_no, like_org_no, what) that they have."""
+    """Return the groups, numbered in order, and their firms' kinship (org_no, like_org_no, what)."""
     rows: list[dict[str, object]] = []
     kin: list[tuple[int, int, str]] = []
     columns = {
@@ -49,11 +59,11 @@ def groups(
     specialty = experts["specialty"].to_numpy()
     for ward in range(plan.wards):
         maker = _Maker(plan, ward, columns, specialty, np.random.default_rng([seed, 2, ward]))
-        for honest, kinds, share in ((False, SCHEMES, TOUCHED), (True, LOOK_ALIKES, LOOK_ALIKE)):
+        for honest, kinds, share in ((False, SCHEMES, TOUCHED_PROJECTS), (True, LOOK_ALIKES, ALIKE_PROJECTS)):
             total = sum(kind.weight for kind in kinds.values())
             for name, kind in kinds.items():
-                lots = 2058 * plan.scale ** (4 / 3) * UNITS_A_PROJECT * share * kind.weight / total
-                for order in range(max(1, round(lots / kind.quota))):
+                lots = WARD_PROJECTS * plan.scale ** (4 / 3) * share * kind.weight / total
+                for order in range(max(len(kind.types), round(lots / kind.quota))):
                     row = maker.group(name, kind, honest=honest, order=order)
                     rows.append(row)
                     kin += _kin(row)

@@ -64,7 +64,7 @@ def _organisations(population: Population, rng: np.random.Generator) -> tuple[pl
     )
     before_rep = _person_name(population, changed["legal_rep_person_no"])
     after_rep = _person_name(population, changed["agent"])
-    capital = (pl.col("registered_capital") * 1.5).round(-4)
+    capital = (pl.col("registered_capital") * 1.5 / 1e4).round() * 1e4
     moved = pl.col("address_norm").str.replace(r"\d+室", "101室")
     log = changed.select(
         pl.format("BG{}", pl.col("org_no").cast(pl.String).str.zfill(8)).alias("change_id"),
