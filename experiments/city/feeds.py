@@ -199,7 +199,7 @@ FEEDS: tuple[Feed, ...] = (
     _feed("S10", "parquet", "wage_payment"),
     _feed("S10", "parquet", "worker_day"),
     _kept(_feed("S10", "parquet", "employment", "person", only="name employer_org_id"), "employer_org_no"),
-    _feed("S11", "json", "organisation", also="uscc"),
+    _feed("S11", "json", "organisation"),
     _feed("S11", "json", "org_person"),
     _feed("S11", "json", "shareholding"),
     _feed("S11", "json", "org_change"),

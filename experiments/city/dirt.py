@@ -1,0 +1,147 @@
+"""Planted dirt: what goes wrong between a fact and its delivery, and a list of where each case should end.
+
+Every kind takes some records of a feed and spoils them, or adds spoilt ones. Which kinds a feed can have follows from
+its headings. Rates are in :data:`RATES` and nowhere else. Truth is never touched: what is spoilt is the delivery.
+
+Records that others refer to (``PARENTS``) are not lost to the city by dirt: their spoilt version is followed, hours to
+days later, by the right one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from experiments.city import spoil
+from experiments.city.deliveries import MONTH
+from experiments.city.feeds import Feed
+from experiments.city.headings import UPDATED_AT, record_heading
+
+RATES = {
+    "duplicate": 0.003,
+    "correction": 0.003,
+    "late": 0.002,
+    "unit_mixup": 0.003,
+    "unknown_word": 0.001,
+    "missing_value": 0.001,
+    "uscc_check": 0.001,
+    "uscc_repairable": 0.002,
+    "name_only": 0.001,
+    "id15": 0.002,
+    "id_check": 0.001,
+    "impossible_date": 0.001,
+    "clock_skew": 0.002,
+    "orphan": 0.001,
+    "stray_text": 0.002,
+    "full_width_amount": 0.002,
+}
+"""Share of a feed's records that a kind takes."""
+AT_LEAST = 2
+"""Records that a kind takes of a feed's first rows, whatever its rate, where there are :data:`ENOUGH`."""
+ENOUGH = 60
+OUTAGE = ("S10", np.datetime64("2024-05-27"), np.datetime64("2024-06-03"))
+"""The source that was out, the first day, and the day it came back; its records came with the next delivery."""
+LEDGER = ("source", "feed", "file", "record_id", "kind", "expected_end", "expected_reason", "note", "updated_at")
+
+
+@dataclass
+class Dirt:
+    """Plants dirt and remembers what it planted.
+
+    Attributes:
+        seed: of the city.
+        enabled: False lets every record through as it is.
+        seen: feeds of which records have come before, with how many batches.
+    """
+
+    seed: int
+    enabled: bool = True
+    seen: dict[Feed, int] = field(default_factory=dict)
+
+    def plant(self, feed: Feed, records: pl.DataFrame) -> tuple[list[pl.DataFrame], pl.DataFrame]:
+        """Spoil some records of a feed.
+
+        Args:
+            feed: whose records they are.
+            records: of :func:`experiments.city.deliveries.shape`.
+
+        Returns:
+            The records to deliver, in frames of the same headings whose cells may be text where they were numbers;
+            and the planted cases: folder of the feed, month and the columns of :data:`LEDGER` from record_id on.
+        """
+        if not self.enabled or not len(records):
+            return [records], pl.DataFrame()
+        batch = self.seen.get(feed, 0)
+        self.seen[feed] = batch + 1
+        rng = np.random.default_rng([self.seed, 11, batch, *feed.folder.encode()])
+        cases: list[pl.DataFrame] = []
+        records, out = _outage(feed, records)
+        cases += out
+        taken: list[np.ndarray] = []
+        added: list[pl.DataFrame] = []
+        for picked, spoilt in self._spoilt(feed, records, rng, first=batch == 0):
+            taken += [picked] if spoilt.replaces else []
+            added += spoilt.frames
+            cases += spoilt.cases
+        keep = np.ones(len(records), bool)
+        for picked in taken:
+            keep[picked] = False
+        clean = records if keep.all() else records.filter(pl.Series(keep))
+        return [clean, *_together(feed, added)], pl.concat(cases) if cases else pl.DataFrame()
+
+    def _spoilt(
+        self, feed: Feed, records: pl.DataFrame, rng: np.random.Generator, *, first: bool
+    ) -> Iterator[tuple[np.ndarray, "spoil.Spoilt"]]:
+        """Yield, kind by kind, the places of the records taken and what became of them; no record is taken twice."""
+        single = records.select(pl.col(record_heading(feed)).is_unique()).to_series().to_numpy()
+        free = rng.permutation(np.flatnonzero(single))
+        for kind, rate in RATES.items():
+            ways = spoil.ways(feed, kind)
+            if not ways:
+                continue
+            count = int(rng.binomial(len(records), rate))
+            if first and len(records) >= ENOUGH:
+                count = max(count, AT_LEAST)
+            picked, free = np.sort(free[:count]), free[count:]
+            if not len(picked):
+                continue
+            way = ways[int(rng.integers(len(ways)))]
+            rows = records[picked]
+            fits = spoil.fits(kind, way, rows)
+            picked, rows = picked[fits.to_numpy()], rows.filter(fits)
+            if len(rows):
+                yield picked, spoil.spoil(feed, kind, way, rows, rng)
+
+
+def _outage(feed: Feed, records: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """Move the records of a source's lost week to the delivery of the month in which it came back."""
+    source, start, back = OUTAGE
+    if feed.source != source:
+        return records, []
+    lost = pl.col(UPDATED_AT).is_between(pl.lit(start), pl.lit(back), closed="left")
+    month = int(str(back)[:7].replace("-", ""))
+    moved = records.filter(lost & (pl.col(MONTH) != month))
+    if not len(moved):
+        return records, []
+    case = pl.DataFrame(
+        {
+            MONTH: [month],
+            "record_id": [""],
+            "kind": ["outage"],
+            "expected_end": ["loaded"],
+            "expected_reason": [""],
+            "note": [f"{len(moved)} records of {start} to {back} came with the delivery of {month}"],
+            "updated_at": [str(start)],
+        },
+        schema_overrides={MONTH: pl.Int32},
+    )
+    return records.with_columns(pl.when(lost).then(month).otherwise(MONTH).cast(pl.Int32).alias(MONTH)), [case]
+
+
+def _together(feed: Feed, frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Join the spoilt records where cells are text anyhow; in JSON and Parquet a cell keeps its own type."""
+    if not frames or feed.format in ("jsonl", "json", "parquet"):
+        return frames
+    text = [f.select(pl.exclude(MONTH).cast(pl.String), MONTH).select(f.columns) for f in frames]
+    return [pl.concat(text)]
