@@ -99,7 +99,8 @@ def decide(
     known = _is_stored(home, str(row["about"]), chosen)
     if not known and (row["about"] == "person" or read_uscc(chosen) != chosen):
         mend = "take an id from the candidates of `smoke identities show`, or give a valid 18-character credit code."
-        raise InputError(f"{chosen!r} is no {row['about']} that could be meant.", field="--id", mend=mend)
+        # What was given may be an identity number, so it is not repeated.
+        raise InputError(f"--id names no {row['about']} that could be meant.", field="--id", mend=mend)
     _settle(home, item, "decided", chosen, user, because, candidates)
     typer.echo(f"{item}: {chosen}. smoke quarantine replay --all loads the records that waited.")
 

@@ -93,7 +93,7 @@ def test_a_decision_is_used_by_the_next_mapping_and_a_later_one_stands(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--id", "某公司", "--as", "wang", "--because", "x"], "no organisation that could be meant"),
+        (["--id", "某公司", "--as", "wang", "--because", "x"], "names no organisation"),
         (["--id", FIRM[:-1] + "X", "--as", "wang", "--because", "x"], "valid 18-character credit code"),
         (["--id", FIRM, "--as", " ", "--because", "x"], "--as is empty"),
         (["--id", FIRM, "--as", "wang", "--because", " "], "--because is empty"),

@@ -1,0 +1,171 @@
+"""No personal value is found where it was not put: not in tables, logs, messages, features, models or tracking."""
+
+import datetime as dt
+import logging
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+from stdnum.cn import ric
+
+import smoke
+from features.clock import SHANGHAI
+from features.ingest.identity import Known, hashed, organisation_ids, person_ids
+from features.ingest.keys import Keys
+from features.ingest.unresolved import WorkItems, sightings
+from features.tables.columns import Table
+from features.tables.contract import ALL_TABLES
+from features.tables.organisations import Organisation, Person
+from features.tables.site import Attendance
+from features.tables.source import read_source_tables
+from features.tables.store import TableStore, TableWriter
+
+KEYS = Keys(bytes(range(32)), bytes(range(100, 164)))
+MORNING = dt.datetime(2026, 1, 1, 8, tzinfo=SHANGHAI)
+SEVENTEEN = "51132319871123456"
+NUMBER = SEVENTEEN + ric.calc_check_digit(SEVENTEEN + "0")
+SLIPPED = NUMBER[:10] + "09" + NUMBER[12:]
+OLD_NUMBER = SEVENTEEN[:6] + SEVENTEEN[8:]
+PHONE, ACCOUNT, EMAIL = "13981746205", "6228480469913570246", "li.zhen.7731@example.cn"
+LONGITUDE, LATITUDE = 106.1374915, 30.8261739
+PLANTED = (NUMBER, SLIPPED, OLD_NUMBER, PHONE, ACCOUNT, EMAIL, str(LONGITUDE), str(LATITUDE))
+"""What is planted in the deliveries of this test, each unlike anything else."""
+
+
+def leaks(folder: Path, planted: Iterable[str] = PLANTED, *, apart: Iterable[str] = ()) -> list[str]:
+    """Return ``value in file`` for each planted value that any file below a folder holds, however it is packed.
+
+    Every file is read, also those that a compaction left behind; Parquet and SQLite are unpacked, all else is read as
+    bytes. ``apart`` are folders directly below that may hold personal values.
+    """
+    found: list[str] = []
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        place = file.relative_to(folder)
+        if place.parts[0] not in apart:
+            content = _content(file)
+            found += [f"{value} in {place}" for value in planted if value.encode() in content]
+    return found
+
+
+def _content(file: Path) -> bytes:
+    raw = file.read_bytes()
+    if raw.startswith(b"PAR1"):
+        return raw + pl.read_parquet(file, glob=False).write_json().encode()
+    if raw.startswith(b"SQLite format 3"):
+        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as database:
+            return raw + "\n".join(database.iterdump()).encode()
+    return raw
+
+
+def upsert(store: TableStore, table: type[Table], source: str, rows: Sequence[Mapping[str, object]]) -> None:
+    schema = {name: column.dtype for name, column in table.columns().items()}
+    frame = pl.DataFrame(rows, schema=schema).with_columns(source_record_id=pl.lit("r"))
+    TableWriter(store, table, MORNING, source).upsert(frame)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with a person, a punch, a firm and everything that could not be told, made of planted values."""
+    store = TableStore(tmp_path / "home")
+    names = pl.Series(["李真"] * 4)
+    numbers = pl.Series([NUMBER, OLD_NUMBER, SLIPPED, f"证{NUMBER}"])
+    found = person_ids(numbers, names, KEYS, Known("P00"))
+    phone = hashed(pl.Series([PHONE]), "phone", KEYS).item()
+    account = hashed(pl.Series([ACCOUNT]), "account", KEYS).item()
+    email = hashed(pl.Series([EMAIL]), "email", KEYS).item()
+    known = found.row(0, named=True)
+    upsert(
+        store,
+        Person,
+        "P00",
+        [
+            {
+                **{name: known[name] for name in ("person_id", "id_no_hash", "id_no_enc")},
+                "name": "李真",
+                "phone_hash": phone,
+            }
+        ],
+    )
+    firm = {"org_id": "O1", "name": "某公司", "phone_hash": phone, "email_hash": email, "basic_account_hash": account}
+    upsert(store, Organisation, "S11", [firm])
+    upsert(
+        store,
+        Attendance,
+        "P00",
+        [
+            {
+                "attendance_id": "a",
+                "person_id": known["person_id"],
+                "punched_at": MORNING,
+                "longitude": LONGITUDE,
+                "latitude": LATITUDE,
+            }
+        ],
+    )
+    items = WorkItems(store.home)
+    rows = pl.DataFrame({"given": numbers, "name": names, "record": ["1", "2", "3", "4"]}).hstack(found)
+    items.add(sightings("person", "P00", "P00/person", rows, keys=KEYS), MORNING)
+    codes = pl.Series([NUMBER, SLIPPED, OLD_NUMBER, PHONE])
+    rows = pl.DataFrame({"given": codes, "name": names, "record": ["1", "2", "3", "4"]})
+    rows = rows.hstack(organisation_ids(codes, names, Known("S01")))
+    items.add(sightings("organisation", "S01", "S01/bid", rows), MORNING)
+    return store.home
+
+
+def test_the_search_finds_what_is_there(home: Path) -> None:
+    assert leaks(home, [str(LONGITUDE)]) != []
+    (home / "log.txt").write_text(f"taken: {PHONE}")
+    assert leaks(home, apart=["sensitive"]) == [f"{PHONE} in log.txt"]
+
+
+def test_no_planted_value_lies_outside_the_sensitive_part(home: Path) -> None:
+    assert leaks(home, apart=["sensitive"]) == []
+    assert leaks(home, [NUMBER, SLIPPED, OLD_NUMBER, PHONE, ACCOUNT, EMAIL]) == []
+
+
+def test_commands_say_and_write_no_planted_value(
+    home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    items = WorkItems(home).items()
+    assert set(items.get_column("kind")) == {"person"}  # a personal number in a code's place is no item
+    for item in items.get_column("item_id"):
+        assert smoke.run(["identities", "show", item, "--home", str(home), "--format", "json"]) == 0
+    assert smoke.run(["identities", "list", "--home", str(home), "--format", "csv"]) == 0
+    assert (
+        smoke.run(
+            [
+                "identities",
+                "decide",
+                items.item(0, "item_id"),
+                "--home",
+                str(home),
+                "--id",
+                NUMBER,
+                "--as",
+                "w",
+                "--because",
+                "x",
+            ]
+        )
+        == 1
+    )
+    for name in ("person", "organisation", "attendance"):
+        assert smoke.run(["export", name, "--home", str(home), "--out", str(tmp_path / f"{name}.csv")]) == 0
+    assert smoke.run(["build", "--as-of", "2026-06-30", "--home", str(home)]) == 0
+
+    said = capfd.readouterr()
+    shown = said.out + said.err + caplog.text
+    assert [value for value in PLANTED if value in shown] == []
+    assert leaks(tmp_path, apart=["home"]) == []
+    assert leaks(home, apart=["sensitive"]) == []
+
+
+def test_no_computation_sees_a_sensitive_column(home: Path) -> None:
+    source = read_source_tables(TableStore(home))
+
+    for table in ALL_TABLES.values():
+        seen = source[table].collect_schema().names()
+        assert not set(seen) & set(table.sensitive_columns()), table.NAME
