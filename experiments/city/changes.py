@@ -158,6 +158,11 @@ def subcontracts(course: pl.DataFrame, labour_firms: pl.Series, rng: np.random.G
     parts.append(
         order.with_columns(owner_consented=pl.when("is_main_structure").then(False).otherwise("owner_consented"))
     )
+    if len(labour_firms):
+        evaded = site.filter((pl.col("scheme") == "provisional_evasion").fill_null(value=False))
+        firm = labour_firms.gather(rng.integers(0, len(labour_firms), len(evaded)))
+        share = (evaded["provisional_amount"] / evaded["amount"]).to_numpy() * rng.uniform(0.9, 1.15, len(evaded))
+        parts.append(_subcontract(evaded, firm, share, rng, is_labour=False, scope="暂估价专业工程"))
     rows = pl.concat(parts)
     rows = rows.with_columns(subcontract_id=sequence(rows, "FB", "contract_id", 2))
     rows = known(rows, "signed_at")

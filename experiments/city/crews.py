@@ -58,11 +58,14 @@ def crew(course: pl.DataFrame, roster: Roster, rng: np.random.Generator) -> pl.D
         unit = (
             base["supervisor_org_no" if supervising else "winner_org_no"].fill_null(NOBODY).to_numpy().astype(np.int64)
         )
-        person = roster.pick(role, unit, rng)
+        # An outside firm may build honestly with the people of a local branch, who are insured there.
+        local = (base["look_alike"] == "local_branch").fill_null(value=False).to_numpy() & (not supervising)
+        home = base["real_builder_org_no"].fill_null(NOBODY).to_numpy().astype(np.int64)
+        person = roster.pick(role, np.where(local, home, unit), rng)
         if position in ("project_manager", "tech_lead"):
             named = base["pm_person_no" if position == "project_manager" else "tech_lead_person_no"]
             person = named.fill_null(pl.Series(person)).to_numpy().astype(np.int64)
-        builders = roster.pick(role, base["real_builder_org_no"].fill_null(NOBODY).to_numpy().astype(np.int64), rng)
+        builders = roster.pick(role, home, rng)
         n = len(base)
         strange = base["hidden"].to_numpy() & ~np.full(n, supervising) & (builders != NOBODY)
         present = np.where(supervising, rng.beta(14, 4, n), rng.beta(22, 3, n))
