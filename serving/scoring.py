@@ -263,7 +263,7 @@ class Scorer:
     def _fingerprint(self) -> tuple[object, ...]:
         """Return what changes when a table is written or a model is promoted, without opening either."""
         logs = (self._store.path(table) / "_delta_log" for table in FACT_TABLES.values())
-        versions = [max((one.name for one in log.glob("*.json")), default="") for log in logs]
+        versions = [log.stat().st_mtime_ns if log.exists() else 0 for log in logs]
         file = self._settings.champion / "bundle.json"
         stamp = (file.stat().st_mtime_ns, file.resolve()) if file.exists() else None
         return (*versions, stamp)

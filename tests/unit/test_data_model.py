@@ -10,7 +10,7 @@ import pytest
 
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES, data_model
-from features.tables.store import TECHNICAL
+from features.tables.versions import TECHNICAL
 from tests.shared_data import at_hand
 
 ROOT = Path(__file__).parents[2]
