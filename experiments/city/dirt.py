@@ -94,8 +94,7 @@ class Dirt:
         self, feed: Feed, records: pl.DataFrame, rng: np.random.Generator, *, first: bool
     ) -> Iterator[tuple[np.ndarray, "spoil.Spoilt"]]:
         """Yield, kind by kind, the places of the records taken and what became of them; no record is taken twice."""
-        single = records.select(pl.col(record_heading(feed)).is_unique()).to_series().to_numpy()
-        free = rng.permutation(np.flatnonzero(single))
+        free = records.select(pl.col(record_heading(feed)).is_unique()).to_series().to_numpy().copy()
         for kind, rate in RATES.items():
             ways = spoil.ways(feed, kind)
             if not ways:
@@ -103,15 +102,15 @@ class Dirt:
             count = int(rng.binomial(len(records), rate))
             if first and len(records) >= ENOUGH:
                 count = max(count, AT_LEAST)
-            picked, free = np.sort(free[:count]), free[count:]
-            if not len(picked):
-                continue
-            way = ways[int(rng.integers(len(ways)))]
-            rows = records[picked]
-            fits = spoil.fits(kind, way, rows)
-            picked, rows = picked[fits.to_numpy()], rows.filter(fits)
-            if len(rows):
-                yield picked, spoil.spoil(feed, kind, way, rows, rng)
+            for place in rng.permutation(len(ways)) if count else []:
+                way = ways[place]
+                fit = np.flatnonzero(free & spoil.fits(feed, kind, way, records).to_numpy())
+                if not len(fit):
+                    continue
+                picked = np.sort(rng.choice(fit, min(count, len(fit)), replace=False))
+                free[picked] = False
+                yield picked, spoil.spoil(feed, kind, way, records[picked], rng)
+                break
 
 
 def _outage(feed: Feed, records: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.DataFrame]]:

@@ -10,7 +10,7 @@ import polars as pl
 from experiments.city.deliveries import MONTH
 from experiments.city.facts import CITY_END, contract_columns
 from experiments.city.feeds import DATE, MOMENT, TEN_THOUSANDS, UPDATED, Feed
-from experiments.city.headings import UPDATED_AT, Heading, headings, record_heading
+from experiments.city.headings import UPDATED_AT, Heading, headings, record_heading, words
 
 _REFERRING = ("bid", "lot", "award", "payment", "attendance", "video_day", "wage_payment")
 PARENTS = frozenset(
@@ -75,7 +75,7 @@ def ways(feed: Feed, kind: str) -> tuple[Heading | None, ...]:
             found = [
                 h for h in values if h.type in ("decimal", "float", "int") and not h.required and h.column != "rank"
             ]
-            found = found[:2] if feed.table not in ("region", "department") else []
+            found = found if feed.table not in ("region", "department") else []
         case "unit_mixup":
             found = [h for h in of if h.column == _MIXED_UP.get(feed.table) and feed.source not in TEN_THOUSANDS]
         case "unknown_word":
@@ -110,7 +110,7 @@ _FREE_TEXT = frozenset({"title", "name", "scope_text", "text", "item_name", "del
                         "hazard_statement", "approved_scope", "replace_reason", "before_value"})  # fmt: skip
 
 
-def fits(kind: str, way: Heading | None, rows: pl.DataFrame) -> pl.Series:
+def fits(feed: Feed, kind: str, way: Heading | None, rows: pl.DataFrame) -> pl.Series:
     """Return which records a kind can take at a heading: those that have something to spoil."""
     if way is None:
         return pl.Series([True] * len(rows))
@@ -123,6 +123,11 @@ def fits(kind: str, way: Heading | None, rows: pl.DataFrame) -> pl.Series:
         test &= cell.str.contains("[01]")
     elif way.type in ("decimal", "float", "int") and kind in ("correction", "late", "unit_mixup"):
         test &= cell.cast(pl.Float64) > 0
+    if kind == "unit_mixup" and feed.table == "payment":
+        # A small payment in the wrong unit still fits into its contract; an advance never does.
+        test &= pl.col("款项类型") == words(feed, "payment_type")["prepayment"]
+    elif kind == "unit_mixup" and feed.table == "contract":
+        test &= pl.col("标段编号").is_not_null()
     return rows.select(test.fill_null(value=False)).to_series()
 
 

@@ -50,7 +50,7 @@ PAYMENT = {
     "payment_id": "ZF1",
     "project_id": "NC00000001",
     "contract_id": "HT1",
-    "payment_type": "progress",
+    "payment_type": "prepayment",
     "measurement_period": "2024-02",
     "applied_amount": 1234567.8,
     "paid_amount": 0.1,
@@ -67,7 +67,7 @@ def test_treasury_writes_codes_and_dates_without_separators(tmp_path: Path) -> N
 
     (record,) = csv.DictReader(io.StringIO(file.read_bytes().decode("utf-8")))
     assert file.name == "payment-202403.csv"
-    assert record["款项类型"] == "02"  # progress is the second of the contract's list
+    assert record["款项类型"] == "01"  # prepayment is the first of the contract's list
     assert record["申请金额(元)"] == "1234567.80"
     assert record["支付金额(元)"] == "0.10"
     assert record["申请时间"] == "20240301090507"
