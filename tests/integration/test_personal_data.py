@@ -1,8 +1,10 @@
 """No personal value is found where it was not put: not in tables, logs, messages, features, models or tracking."""
 
 import datetime as dt
+import gzip
 import logging
 import sqlite3
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +23,9 @@ from features.tables.organisations import Organisation, Person
 from features.tables.site import Attendance
 from features.tables.source import read_source_tables
 from features.tables.store import TableStore, TableWriter
+from features.tables.tendering import Lot
+from tests.labelled_auctions import load_auctions
+from training.fit import CANDIDATES
 
 KEYS = Keys(bytes(range(32)), bytes(range(100, 164)))
 MORNING = dt.datetime(2026, 1, 1, 8, tzinfo=SHANGHAI)
@@ -37,8 +42,8 @@ PLANTED = (NUMBER, SLIPPED, OLD_NUMBER, PHONE, ACCOUNT, EMAIL, str(LONGITUDE), s
 def leaks(folder: Path, planted: Iterable[str] = PLANTED, *, apart: Iterable[str] = ()) -> list[str]:
     """Return ``value in file`` for each planted value that any file below a folder holds, however it is packed.
 
-    Every file is read, also those that a compaction left behind; Parquet and SQLite are unpacked, all else is read as
-    bytes. ``apart`` are folders directly below that may hold personal values.
+    Every file is read, also those that a compaction left behind; Parquet, SQLite, gzip and zip are unpacked, all else
+    is read as bytes. ``apart`` are folders directly below that may hold personal values.
     """
     found: list[str] = []
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -56,6 +61,11 @@ def _content(file: Path) -> bytes:
     if raw.startswith(b"SQLite format 3"):
         with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as database:
             return raw + "\n".join(database.iterdump()).encode()
+    if raw.startswith(b"\x1f\x8b"):
+        return raw + gzip.decompress(raw)
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            return raw + b"\n".join(archive.read(name) for name in archive.namelist())
     return raw
 
 
@@ -169,3 +179,22 @@ def test_no_computation_sees_a_sensitive_column(home: Path) -> None:
     for table in ALL_TABLES.values():
         seen = source[table].collect_schema().names()
         assert not set(seen) & set(table.sensitive_columns()), table.NAME
+
+
+def test_models_scores_and_tracking_hold_no_planted_value(
+    home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    load_auctions(home, tmp_path / "delivery")
+    lot = TableStore(home).read(Lot).select(pl.col("lot_id").min()).collect().item()
+    as_of, place = ["--as-of", "2026-06-30"], ["--home", str(home)]
+
+    assert smoke.run(["train", *as_of, "--candidate", CANDIDATES[0].name, "--promote", *place]) == 0
+    assert smoke.run(["score", *as_of, "--out", str(tmp_path / "scores.parquet"), *place]) == 0
+    assert smoke.run(["explain", f"lot:{lot}", *as_of, *place]) == 0
+
+    said = capfd.readouterr()
+    assert [value for value in PLANTED if value in said.out + said.err + caplog.text] == []
+    assert list((home / "mlflow").rglob("*"))
+    assert leaks(home, apart=["sensitive"]) == []
+    assert leaks(tmp_path, apart=["home"]) == []
