@@ -16,6 +16,7 @@ import yaml
 
 from features.errors import SmokeError
 from features.ingest.formats.reading import ENDINGS, Format
+from features.ingest.mapped import Plausible
 from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES
 
@@ -26,7 +27,6 @@ MoneyUnit = Literal["元", "万元"]
 Ratios = Literal["fraction", "percent"]
 Words = Literal["chinese", "values", "numbers"]
 Projects = Literal["code", "id"]
-Derive = Literal["", "clauses", "punches"]
 VERSION = "更新时间"
 
 
@@ -74,7 +74,7 @@ class Feed:
         version: the heading that tells the newer of two records.
         headings: for columns whose headings do not follow the rule, theirs.
         words: for columns whose words do not follow the rule, word to value.
-        derive: what is worked out from the records on the way (``mapping_derived``).
+        plausible: amounts to hold against the parent's, lest 元 and 万元 were mixed up.
         automatic: whether it comes through an interface, not from a person's hand.
     """
 
@@ -86,7 +86,7 @@ class Feed:
     version: str = VERSION
     headings: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
-    derive: Derive = ""
+    plausible: Mapping[str, Plausible] = field(default_factory=dict[str, Plausible])
     automatic: bool = True
 
     @property
@@ -184,14 +184,19 @@ def _feed(source: str, shared: Mapping[str, Any], said: dict[str, Any], file: st
         column: {str(word): str(value) for word, value in pairs.items()}
         for column, pairs in cast(dict[str, dict[Any, Any]], said.pop("words", {})).items()
     }
-    unknown = [one for one in (*columns, *headings, *words) if one not in table.column_names()]
+    plausible = {
+        column: Plausible(**check)
+        for column, check in cast(dict[str, dict[str, Any]], said.pop("plausible", {})).items()
+    }
+    referring = [check.reference for check in plausible.values()]
+    unknown = [one for one in (*columns, *headings, *words, *plausible, *referring) if one not in table.column_names()]
     if unknown or table.key() not in columns:
         missing = "" if table.key() in columns else f"its key {table.key()} is not among the columns"
         raise FeedError(f"{where}: {', '.join([*(f'{table.NAME} has no column {c}' for c in unknown), missing])}.")
-    rest = {key: said.pop(key) for key in ("version", "derive", "automatic") if key in said}
-    if said or rest.get("derive", "") not in get_args(Derive):
-        raise FeedError(f"{where}: not understood: {', '.join([*said, str(rest.get('derive', ''))])}.")
-    return Feed(source, name, table, columns, style, headings=headings, words=words, **rest)
+    rest = {key: said.pop(key) for key in ("version", "automatic") if key in said}
+    if said:
+        raise FeedError(f"{where}: not understood: {', '.join(said)}.")
+    return Feed(source, name, table, columns, style, headings=headings, words=words, plausible=plausible, **rest)
 
 
 def _style(said: Mapping[str, Any], where: str) -> Style:

@@ -11,6 +11,7 @@ from typing import Literal
 import dataframely as dy
 
 from features.ingest.feed import Feed
+from features.ingest.formats.chunks import heading
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
 
@@ -59,6 +60,11 @@ def cell_rules(feed: Feed) -> tuple[CellRule, ...]:
     identity = {"organisation": ("org_id", "uscc", "name"), "person": ("person_id", "name", "id_no_hash", "id_no_enc")}
     carried = {*feed.columns, *identity.get(feed.table.NAME, ())}
     return tuple(_rule(feed, name) for name in feed.table.column_names() if name in carried)
+
+
+def personal_headings(feed: Feed) -> frozenset[str]:
+    """Return the headings of a feed whose cells hold personal data."""
+    return frozenset(name for rule in cell_rules(feed) if rule.personal for name in rule.headings)
 
 
 def _rule(feed: Feed, name: str) -> CellRule:
@@ -145,13 +151,13 @@ def _words(feed: Feed, name: str, column: dy.Column) -> Mapping[str, str]:
     if not isinstance(column, dy.Enum):
         return {}
     if name in feed.words:
-        return feed.words[name]
+        return {heading(word): value for word, value in feed.words[name].items()}
     values = [str(value) for value in column.categories]
     if feed.style.words == "values":
         return {value: value for value in values}
     if feed.style.words == "numbers":
         return {f"{place:02}": value for place, value in enumerate(values, 1)}
-    return {_chinese()[feed.table.NAME, name, value]: value for value in values}
+    return {heading(_chinese()[feed.table.NAME, name, value]): value for value in values}
 
 
 @cache
@@ -160,6 +166,6 @@ def _chinese() -> Mapping[tuple[str, str, str], str]:
     return {(row["table"], row["column"], row["value"]): row["label_zh"] for row in csv.DictReader(text.splitlines())}
 
 
-def xml_name(heading: str) -> str:
+def xml_name(name: str) -> str:
     """Return a heading as the name of an XML element: without the characters that such a name cannot have."""
-    return _NOT_IN_XML_NAMES.sub("", heading)
+    return _NOT_IN_XML_NAMES.sub("", name)
