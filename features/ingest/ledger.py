@@ -10,17 +10,18 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
 from features.tables import delta
 from features.tables.columns import ZONE, Table
 
-Fate = Literal["delivered", "loaded", "unchanged", "superseded", "quarantined", "stopped", "released"]
-"""``delivered``: read. ``stopped``: read after the feed's schema was found changed. ``released``: delivered in an
-earlier run, let out of quarantine and stored by this one. The others are the fates of ``delivered``; they sum to it."""
-FATES: tuple[Fate, ...] = ("loaded", "unchanged", "superseded", "quarantined", "stopped")
+DELIVERED, RELEASED = "delivered", "released"
+"""Read in this run; delivered in an earlier run, let out of quarantine and stored by this one."""
+FATES = ("loaded", "unchanged", "superseded", "quarantined", "stopped")
+"""What becomes of what is delivered; they sum to it. ``stopped``: the feed's schema was found changed."""
+STORED = ("loaded", "superseded", RELEASED)
+"""Fates of rows that were stored as versions."""
 AMOUNT = pl.Decimal(38, 2)
 AMOUNT_OF: Mapping[str, str] = {
     "project": "budget_estimate_amount",
@@ -71,74 +72,93 @@ class Tally:
     table: type[Table]
     _parts: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame], init=False, repr=False)
 
-    def add(self, fate: Fate, rows: pl.DataFrame) -> None:
-        """Count rows under a fate.
+    def add(self, fate: str, rows: pl.DataFrame) -> None:
+        """Count rows under ``delivered``, ``released`` or one of ``FATES``.
 
         Args:
             fate: what became of them.
-            rows: one row a record. ``valid_from_ts`` gives the record day and the table's money column the amount;
-                where a row has none (it could not be read, or is not dated) its day is null and its amount 0.
+            rows: one row a record. ``valid_from_ts`` gives the record day, the table's money column the amount, and
+                ``source_code`` the source where it is not the feed's; a row that has none has no day, and amount 0.
         """
         if rows.is_empty():
             return
-        self._parts.append(by_day(rows.lazy(), self.table).collect().with_columns(fate=pl.lit(fate)))
+        source = pl.col("source_code") if "source_code" in rows.columns else pl.lit(None, dtype=pl.String)
+        counted = by_day(rows.lazy().with_columns(source.alias("source")), self.table, "source").collect()
+        self._parts.append(counted.with_columns(fate=pl.lit(fate)))
         if len(self._parts) > 100:
             self._parts = [self.frame()]
 
-    def frame(self) -> pl.DataFrame:
-        """Return fate, day, records and amount: one row a fate and day."""
-        if not self._parts:
-            return pl.DataFrame(schema={name: SCHEMA[name] for name in ("fate", "day", "records", "amount")})
-        summed = pl.concat(self._parts).group_by("fate", "day").agg(pl.col("records", "amount").sum())
-        return summed.select("fate", "day", "records", pl.col("amount").cast(AMOUNT)).sort("fate", "day")
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """The ledger of one home."""
-
-    home: Path
-
-    def record(
-        self,
-        *,
-        run_id: str,
-        source: str,
-        feed: str,
-        table: type[Table],
-        loaded_at: dt.datetime,
-        automatic: bool,
-        tally: Tally,
-    ) -> None:
-        """Write what became of a feed, in one commit; a feed that delivered nothing leaves a row of 0 records.
+    def take_over(self, other: "Tally", *, also: str | None = None) -> None:
+        """Add what another tally counted, and the same once more under a second fate.
 
         Args:
-            run_id: names the run.
-            source: the source system, such as ``S01``.
-            feed: the feed's name in its declaration.
-            table: where the records go.
-            loaded_at: the moment written into the stored versions.
-            automatic: whether a declared interface delivered it, rather than a person's file.
-            tally: the counts.
+            other: such as what was read before a feed was found changed.
+            also: such as ``stopped``.
         """
-        counted = tally.frame()
-        if counted.is_empty():
-            counted = pl.DataFrame(
-                {"fate": ["delivered"], "day": [None], "records": [0], "amount": [0]}, schema=counted.schema
-            )
-        rows = counted.with_columns(
-            run_id=pl.lit(run_id),
-            loaded_at=pl.lit(loaded_at).dt.convert_time_zone(ZONE),
-            source=pl.lit(source),
-            feed=pl.lit(feed),
-            table=pl.lit(table.NAME),
-            automatic=pl.lit(automatic),
-        ).select(*SCHEMA)
-        delta.append(self.home / "ledger", rows, SCHEMA)
+        counted = other.frame()
+        fates = [counted] if also is None else [counted, counted.with_columns(fate=pl.lit(also))]
+        self._parts += [part for part in fates if not part.is_empty()]
 
-    def read(self) -> pl.LazyFrame:
-        """Return the ledger, one row a run, feed, table, day and fate."""
-        return delta.scan(self.home / "ledger", SCHEMA)
+    def frame(self) -> pl.DataFrame:
+        """Return source (null: the feed's), fate, day, records and amount: one row a source, fate and day."""
+        by = ["source", "fate", "day"]
+        if not self._parts:
+            return pl.DataFrame(schema={name: SCHEMA[name] for name in (*by, "records", "amount")})
+        summed = pl.concat([part.select(*by, "records", "amount") for part in self._parts])
+        added = summed.group_by(by).agg(pl.col("records", "amount").sum())
+        return added.with_columns(pl.col("amount").cast(AMOUNT)).sort(by)
+
+
+@dataclass
+class Books:
+    """The pages of one run, one a feed, written together at its end.
+
+    Attributes:
+        home: where the ledger is.
+        run_id: names the run.
+        loaded_at: the moment written into the stored versions.
+    """
+
+    home: Path
+    run_id: str
+    loaded_at: dt.datetime
+    _pages: dict[tuple[str, str, str, bool], Tally] = field(
+        default_factory=dict[tuple[str, str, str, bool], Tally], init=False, repr=False
+    )
+
+    def page(self, source: str, feed: str, table: type[Table], *, automatic: bool) -> Tally:
+        """Return the page of a feed, a fresh one at the first call.
+
+        Args:
+            source: the source system of rows that name none, such as ``S01``.
+            feed: the feed's name, such as ``S01/bid``.
+            table: where the records go.
+            automatic: whether a declared interface delivers it, rather than a person's file.
+        """
+        return self._pages.setdefault((source, feed, table.NAME, automatic), Tally(table))
+
+    def close(self) -> None:
+        """Write all pages in one commit; a feed that delivered nothing leaves a row of 0 records."""
+        pages = [_page(tally, *about) for about, tally in self._pages.items()]
+        if not pages:
+            return
+        run = {"run_id": pl.lit(self.run_id), "loaded_at": pl.lit(self.loaded_at).dt.convert_time_zone(ZONE)}
+        delta.append(self.home / "ledger", pl.concat(pages).with_columns(**run).select(*SCHEMA), SCHEMA)
+        self._pages.clear()
+
+
+def read_ledger(home: Path) -> pl.DataFrame:
+    """Return the ledger of a home, one row a run, feed, table, day and fate."""
+    return delta.scan(home / "ledger", SCHEMA).collect()
+
+
+def _page(tally: Tally, source: str, feed: str, table: str, automatic: bool) -> pl.DataFrame:
+    counted = tally.frame()
+    if counted.is_empty():
+        nothing = {"source": [source], "fate": [DELIVERED], "day": [None], "records": [0], "amount": [0]}
+        counted = pl.DataFrame(nothing, schema=counted.schema)
+    about = {"feed": pl.lit(feed), "table": pl.lit(table), "automatic": pl.lit(automatic)}
+    return counted.with_columns(pl.col("source").fill_null(source), **about)
 
 
 def by_day(rows: pl.LazyFrame, table: type[Table], *keys: str) -> pl.LazyFrame:

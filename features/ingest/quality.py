@@ -1,10 +1,10 @@
 """Whether the books of intake add up, and what the quarantine says about each source."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import polars as pl
 
-from features.ingest.ledger import AMOUNT, FATES, by_day
+from features.ingest.ledger import AMOUNT, DELIVERED, FATES, STORED, by_day
 from features.tables.columns import FIRST_MOMENT, Table
 from features.tables.contract import SOURCE_TABLES
 from features.tables.store import TableStore
@@ -12,13 +12,21 @@ from features.tables.store import TableStore
 SAMPLES = 3
 _FEED_DAY = ["source", "feed", "table", "day"]
 _RUN_DAY = ["source", "table", "loaded_at", "day"]
+_INCOMPLETE = {
+    "table": pl.String(),
+    "column": pl.String(),
+    "waits_for": pl.String(),
+    "rows": pl.Int64(),
+    "share": pl.Float64(),
+    "example": pl.String(),
+}
 
 
 def fates(ledger: pl.DataFrame) -> pl.DataFrame:
     """Hold what each feed delivered against what became of it, in records and in money.
 
     Args:
-        ledger: the ledger, as ``Ledger.read`` returns it.
+        ledger: the ledger, as ``read_ledger`` returns it.
 
     Returns:
         One row a source, feed, table and record day: delivered and each fate (records), delivered_cny and
@@ -32,8 +40,8 @@ def fates(ledger: pl.DataFrame) -> pl.DataFrame:
     return (
         ledger.group_by(_FEED_DAY)
         .agg(
-            *[summed("records", fate).alias(fate) for fate in ("delivered", *FATES)],
-            delivered_cny=summed("amount", "delivered").cast(AMOUNT),
+            *[summed("records", fate).alias(fate) for fate in (DELIVERED, *FATES)],
+            delivered_cny=summed("amount", DELIVERED).cast(AMOUNT),
             accounted_cny=summed("amount", *FATES).cast(AMOUNT),
         )
         .with_columns(
@@ -60,15 +68,16 @@ def stored(store: TableStore, ledger: pl.DataFrame, purged: pl.DataFrame) -> pl.
         store: the tables.
         ledger: the ledger.
         purged: records by source, table, loaded_at and day that retention has removed since
-            (``features.tables.retention.purged``).
+            (``features.tables.purge.purged``).
 
     Returns:
         One row a source, table, run (``loaded_at``) and record day: booked and found (records; booked is loaded plus
-        released, less purged), booked_cny and found_cny, missing and missing_cny. The money of purged rows is not
-        known, so tables with money have no purge of rows.
+        superseded and released, less purged), booked_cny and found_cny, missing and missing_cny. The money of purged
+        rows is not known, so tables with money have no purge of rows.
     """
     booked = (
-        ledger.filter(pl.col("fate").is_in(["loaded", "released"]))
+        ledger.filter(pl.col("fate").is_in(STORED))
+        .with_columns(pl.col("day").fill_null(pl.col("loaded_at").dt.date()))
         .group_by(_RUN_DAY)
         .agg(booked=pl.col("records").sum(), booked_cny=pl.col("amount").sum().cast(AMOUNT))
         .join(purged, on=_RUN_DAY, how="left", nulls_equal=True)
@@ -122,7 +131,7 @@ def rules(entries: pl.DataFrame, ledger: pl.DataFrame) -> pl.DataFrame:
         of them over the records that the source delivered to the table), samples (up to three values), mend.
     """
     delivered = (
-        ledger.filter(pl.col("fate") == "delivered").group_by("source", "table").agg(delivered=pl.col("records").sum())
+        ledger.filter(pl.col("fate") == DELIVERED).group_by("source", "table").agg(delivered=pl.col("records").sum())
     )
     by = ["source", "table", "level", "field", "reason"]
     value = pl.col("value").filter(pl.col("value") != "")
@@ -142,7 +151,44 @@ def rules(entries: pl.DataFrame, ledger: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def required(table: type[Table]) -> Mapping[str, str]:
-    """Return the columns of a table that may not be null, with the source systems that deliver each."""
-    columns = table.columns().items()
-    return {name: (one.metadata or {}).get("source_system", "") for name, one in columns if not one.nullable}
+def incomplete(store: TableStore, tables: Iterable[type[Table]]) -> pl.DataFrame:
+    """Count the rows that lack a part which must not be missing: no computation sees them until it comes.
+
+    Args:
+        store: the tables.
+        tables: the tables to look through.
+
+    Returns:
+        One row a table and column that is missing somewhere: waits_for (the sources that deliver it, such as
+        ``S05+P00``), rows, share (of all rows of the table), example (the smallest key). Sensitive columns are not
+        looked at.
+    """
+    found = [_lacking(store, table) for table in tables if store.exists(table)]
+    return pl.concat([pl.DataFrame(schema=_INCOMPLETE), *found]).sort("table", "column")
+
+
+def _lacking(store: TableStore, table: type[Table]) -> pl.DataFrame:
+    required = [name for name in table.public_columns() if not table.columns()[name].nullable]
+    key = pl.col(table.key()).cast(pl.String)
+    rows = store.read(table, incomplete=True)
+    lacks = [
+        pl.struct(rows=pl.col(name).is_null().sum(), example=key.filter(pl.col(name).is_null()).min()).alias(name)
+        for name in required
+    ]
+    counted = rows.select(
+        pl.len().alias("all"), *[lack.alias(f"lack:{n}") for n, lack in zip(required, lacks, strict=True)]
+    )
+    one = counted.collect(engine="streaming").row(0, named=True)
+    lines = [
+        {
+            "table": table.NAME,
+            "column": name,
+            "waits_for": table.about(name)["source_system"],
+            "rows": one[f"lack:{name}"]["rows"],
+            "share": one[f"lack:{name}"]["rows"] / one["all"],
+            "example": one[f"lack:{name}"]["example"],
+        }
+        for name in required
+        if one["all"] and one[f"lack:{name}"]["rows"]
+    ]
+    return pl.DataFrame(lines, schema=_INCOMPLETE)

@@ -14,7 +14,11 @@ from itertools import groupby
 
 import polars as pl
 
+from features.ingest.feed import sources
+from features.ingest.ledger import read_ledger
 from features.tables.columns import ZONE
+from features.tables.reference import SourceSync
+from features.tables.store import TableStore
 from features.working_days import WorkingCalendar
 
 AROUND_DAYS = 56
@@ -37,11 +41,21 @@ _BY_FATE = {
 }
 
 
+def expected_intervals() -> Mapping[tuple[str, str], int]:
+    """Return the minutes between two deliveries that the feeds declare, by source and table; the shortest counts."""
+    found: dict[tuple[str, str], int] = {}
+    for source in sources().values():
+        for feed in source.feeds if source.enabled else ():
+            pair, minutes = (source.code, feed.table.NAME), feed.style.expected_interval_min
+            found[pair] = min(minutes, found.get(pair, minutes))
+    return found
+
+
 def health(ledger: pl.DataFrame, expected: Mapping[tuple[str, str], int], at: dt.datetime) -> pl.DataFrame:
     """Return the state of each source and table.
 
     Args:
-        ledger: the ledger, as ``Ledger.read`` returns it.
+        ledger: the ledger, as ``read_ledger`` returns it.
         expected: minutes between two deliveries, by source and table, as the feeds declare them.
         at: the present moment, against which the lag is taken.
 
@@ -77,6 +91,41 @@ def health(ledger: pl.DataFrame, expected: Mapping[tuple[str, str], int], at: dt
         .with_columns(late=pl.col("lag_min").fill_null(2**40) > pl.col("expected_interval_min"))
         .select(*by, "last_success_at", "expected_interval_min", "lag_min", "late", *_BY_FATE, "auto_ratio")
         .sort(by)
+    )
+
+
+def record_sync(store: TableStore, expected: Mapping[tuple[str, str], int], at: dt.datetime) -> None:
+    """Write the state of every declared source into ``source_sync``; the last act of a load, after its books.
+
+    Args:
+        store: the tables.
+        expected: as ``expected_intervals`` returns it.
+        at: the moment of the load.
+    """
+    state = health(read_ledger(store.home), expected, at)
+    store.append(SourceSync, sync_versions(state, at))
+
+
+def sync_versions(state: pl.DataFrame, at: dt.datetime) -> pl.DataFrame:
+    """Return the rows of the table ``source_sync`` that say what ``health`` found; pairs that no feed declares are not.
+
+    Args:
+        state: as ``health`` returns it.
+        at: the moment of the load that this ends.
+    """
+    return state.drop_nulls("expected_interval_min").select(
+        sync_id=pl.format("{}:{}", "source", "table"),
+        source_code="source",
+        table_name="table",
+        last_success_at="last_success_at",
+        expected_interval_min="expected_interval_min",
+        rows_received="received",
+        rows_rejected="rejected",
+        auto_ratio="auto_ratio",
+        loaded_at=pl.lit(at).dt.convert_time_zone(ZONE),
+        valid_from_ts=pl.lit(at).dt.convert_time_zone(ZONE),
+        source_record_id=pl.format("{}:{}", "source", "table"),
+        retracted=pl.lit(value=False),
     )
 
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.clock import SHANGHAI
-from features.ingest.ledger import AMOUNT_OF, FATES, Ledger, Tally
+from features.ingest.ledger import AMOUNT_OF, FATES, Books, Tally, read_ledger
 from features.ingest.quality import by_feed, fates, recounted, rules, stored
+from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES, data_model
 from features.tables.organisations import Organisation
 from features.tables.store import TableStore
@@ -38,20 +39,24 @@ def bids(*rows: tuple[int, str | None]) -> pl.DataFrame:
     return pl.DataFrame({"valid_from_ts": moments, "bid_price": prices}, schema=schema)
 
 
-def recorded(home: Path, tally: Tally, loaded_at: dt.datetime = RUN, feed: str = "bid") -> pl.DataFrame:
-    Ledger(home).record(
-        run_id="r1", source="S01", feed=feed, table=Bid, loaded_at=loaded_at, automatic=True, tally=tally
-    )
-    return Ledger(home).read().collect()
+def recorded(home: Path, *counted: tuple[str, pl.DataFrame], table: type[Table] = Bid) -> pl.DataFrame:
+    """Keep the books of one run of S01 and return the ledger."""
+    books = Books(home, "r1", RUN)
+    page = books.page("S01", f"S01/{table.NAME}", table, automatic=True)
+    for fate, rows in counted:
+        page.add(fate, rows)
+    books.close()
+    return read_ledger(home)
 
 
 def test_records_and_money_are_summed_by_the_day_in_shanghai(tmp_path: Path) -> None:
-    tally = Tally(Bid)
-    tally.add("delivered", bids((0, "10.10"), (0, "0.20"), (1, None)))
-    tally.add("loaded", bids((0, "10.10"), (1, None)))
-    tally.add("quarantined", bids((0, "0.20")))
+    counted = [
+        ("delivered", bids((0, "10.10"), (0, "0.20"), (1, None))),
+        ("loaded", bids((0, "10.10"), (1, None))),
+        ("quarantined", bids((0, "0.20"))),
+    ]
 
-    days = fates(recorded(tmp_path, tally))
+    days = fates(recorded(tmp_path, *counted))
 
     assert days.select("day", "delivered", "loaded", "quarantined", "delivered_cny", "accounted_cny").rows() == [
         (DAY, 2, 1, 1, Decimal("10.30"), Decimal("10.30")),
@@ -61,11 +66,12 @@ def test_records_and_money_are_summed_by_the_day_in_shanghai(tmp_path: Path) -> 
 
 
 def test_a_record_or_an_amount_that_went_missing_is_seen(tmp_path: Path) -> None:
-    tally = Tally(Bid)
-    tally.add("delivered", bids((0, "10.10"), (1, "5.00"), (2, "7.00")))
-    tally.add("loaded", bids((0, "10.10"), (2, "7000.00")))
+    counted = [
+        ("delivered", bids((0, "10.10"), (1, "5.00"), (2, "7.00"))),
+        ("loaded", bids((0, "10.10"), (2, "7000.00"))),
+    ]
 
-    days = fates(recorded(tmp_path, tally))
+    days = fates(recorded(tmp_path, *counted))
 
     assert days.get_column("missing").to_list() == [0, 1, 0]
     assert days.get_column("missing_cny").to_list() == [Decimal("0.00"), Decimal("5.00"), Decimal("-6993.00")]
@@ -73,12 +79,10 @@ def test_a_record_or_an_amount_that_went_missing_is_seen(tmp_path: Path) -> None
 
 
 def test_records_without_a_date_are_counted_under_no_day(tmp_path: Path) -> None:
-    tally = Tally(Bid)
     raw = pl.DataFrame({"line": ["not to be read", "nor this"]})
-    tally.add("delivered", raw)
-    tally.add("quarantined", raw)
+    counted = [("delivered", raw), ("quarantined", raw)]
 
-    assert fates(recorded(tmp_path, tally)).select("day", "delivered", "quarantined", "missing").rows() == [
+    assert fates(recorded(tmp_path, *counted)).select("day", "delivered", "quarantined", "missing").rows() == [
         (None, 2, 2, 0)
     ]
 
@@ -100,8 +104,19 @@ def test_chunks_do_not_matter(chunks: list[list[tuple[int, int, str]]]) -> None:
     assert many.frame().equals(one.frame())
 
 
+def test_what_a_stopped_feed_had_read_is_booked_as_stopped() -> None:
+    read, page = Tally(Bid), Tally(Bid)
+    read.add("delivered", bids((0, "1.00"), (1, "2.00")))
+    page.take_over(read, also="stopped")
+    assert page.frame().select("fate", "day", "records", "amount").rows() == [
+        (fate, DAY + dt.timedelta(days=n), 1, Decimal(f"{n + 1}.00"))
+        for fate in ("delivered", "stopped")
+        for n in (0, 1)
+    ]
+
+
 def test_a_feed_that_delivered_nothing_leaves_its_mark(tmp_path: Path) -> None:
-    ledger = recorded(tmp_path, Tally(Bid))
+    ledger = recorded(tmp_path)
     assert ledger.select("source", "table", "fate", "records").rows() == [("S01", "bid", "delivered", 0)]
 
 
@@ -136,11 +151,12 @@ def versions(*rows: tuple[str, int, str], loaded_at: dt.datetime = RUN, code: st
 def test_the_tables_counted_anew_agree_with_the_books(tmp_path: Path) -> None:
     store = TableStore(tmp_path)
     store.append(Bid, versions(("A", 0, "10.00"), ("B", 0, "2.50"), ("C", 1, "1.00")))
-    tally = Tally(Bid)
-    tally.add("delivered", bids((0, "10.00"), (0, "2.50"), (1, "1.00"), (1, "9.00")))
-    tally.add("loaded", bids((0, "10.00"), (0, "2.50"), (1, "1.00")))
-    tally.add("unchanged", bids((1, "9.00")))
-    ledger = recorded(tmp_path, tally)
+    counted = [
+        ("delivered", bids((0, "10.00"), (0, "2.50"), (1, "1.00"), (1, "9.00"))),
+        ("loaded", bids((0, "10.00"), (0, "2.50"), (1, "1.00"))),
+        ("unchanged", bids((1, "9.00"))),
+    ]
+    ledger = recorded(tmp_path, *counted)
 
     rows = stored(store, ledger, NOTHING_PURGED)
 
@@ -153,10 +169,11 @@ def test_the_tables_counted_anew_agree_with_the_books(tmp_path: Path) -> None:
 def test_a_lost_or_doubled_version_and_a_changed_amount_are_seen(tmp_path: Path) -> None:
     store = TableStore(tmp_path)
     store.append(Bid, versions(("A", 0, "10.00"), ("A", 0, "10.00"), ("C", 1, "100.00"), ("X", 3, "1.00")))
-    tally = Tally(Bid)
-    tally.add("loaded", bids((0, "10.00"), (1, "1.00"), (2, "4.00")))
+    counted = [
+        ("loaded", bids((0, "10.00"), (1, "1.00"), (2, "4.00"))),
+    ]
 
-    rows = stored(store, recorded(tmp_path, tally), NOTHING_PURGED)
+    rows = stored(store, recorded(tmp_path, *counted), NOTHING_PURGED)
 
     assert rows.select("booked", "found", "missing_cny").rows() == [
         (1, 2, Decimal("-10.00")),
@@ -171,29 +188,51 @@ def test_what_other_runs_and_sources_stored_is_not_this_runs_affair(tmp_path: Pa
     store.append(Bid, versions(("A", 0, "1.00")))
     store.append(Bid, versions(("B", 0, "2.00"), loaded_at=RUN + dt.timedelta(days=1)))
     store.append(Bid, versions(("C", 0, "4.00"), code="S06"))
-    tally = Tally(Bid)
-    tally.add("loaded", bids((0, "1.00")))
+    counted = [
+        ("loaded", bids((0, "1.00"))),
+    ]
 
-    assert recounted(store, recorded(tmp_path, tally)).get_column("found_cny").to_list() == [Decimal("1.00")]
+    assert recounted(store, recorded(tmp_path, *counted)).get_column("found_cny").to_list() == [Decimal("1.00")]
 
 
 def test_purged_records_are_taken_off_the_books(tmp_path: Path) -> None:
-    tally = Tally(Organisation)
-    tally.add("loaded", bids((0, "0")).select("valid_from_ts"))
-    Ledger(tmp_path).record(
-        run_id="r", source="S11", feed="o", table=Organisation, loaded_at=RUN, automatic=True, tally=tally
-    )
+    ledger = recorded(tmp_path, ("loaded", bids((0, "0")).select("valid_from_ts")), table=Organisation)
     purged = pl.DataFrame(
-        {"source": ["S11"], "table": ["organisation"], "loaded_at": [RUN], "day": [DAY], "purged": [1]},
+        {"source": ["S01"], "table": ["organisation"], "loaded_at": [RUN], "day": [DAY], "purged": [1]},
         schema=NOTHING_PURGED.schema,
     )
-    rows = stored(TableStore(tmp_path), Ledger(tmp_path).read().collect(), purged)
+    rows = stored(TableStore(tmp_path), ledger, purged)
     assert rows.select("booked", "found", "missing").rows() == [(0, 0, 0)]
 
 
+def test_rows_stored_late_or_as_older_versions_are_found_and_rows_without_a_date_count_from_their_load(
+    tmp_path: Path,
+) -> None:
+    store = TableStore(tmp_path)
+    undated = versions(("C", 0, "4.00")).with_columns(valid_from_ts=pl.col("loaded_at"))
+    store.append(Bid, pl.concat([versions(("A", 0, "1.00"), ("B", 0, "2.00")), undated]))
+    ledger = recorded(
+        tmp_path,
+        ("superseded", bids((0, "1.00"))),
+        ("released", bids((0, "2.00"))),
+        ("loaded", bids((0, "4.00")).drop("valid_from_ts")),
+    )
+    assert stored(store, ledger, NOTHING_PURGED).select("booked", "found", "missing_cny").rows() == [
+        (2, 2, Decimal("0.00")),
+        (1, 1, Decimal("0.00")),
+    ]
+
+
+def test_rows_that_name_their_own_source_are_booked_under_it(tmp_path: Path) -> None:
+    both = bids((0, "1.00"), (0, "2.00")).with_columns(source_code=pl.Series(["S06", None]))
+    ledger = recorded(tmp_path, ("delivered", both))
+    assert dict(ledger.select("source", "amount").iter_rows()) == {"S01": Decimal("2.00"), "S06": Decimal("1.00")}
+
+
 def test_rules_are_counted_with_their_share_of_what_was_delivered(tmp_path: Path) -> None:
-    tally = Tally(Bid)
-    tally.add("delivered", bids(*[(0, "1.00")] * 8))
+    counted = [
+        ("delivered", bids(*[(0, "1.00")] * 8)),
+    ]
     entry = {"source": "S01", "table": "bid", "level": "row", "mend": "state the price in 元"}
     entries = pl.DataFrame(
         [
@@ -202,7 +241,7 @@ def test_rules_are_counted_with_their_share_of_what_was_delivered(tmp_path: Path
             {**entry, "field": "bids[3].lot_id", "reason": "unknown_reference", "value": "", "state": "open"},
         ]
     )
-    rows = rules(entries, recorded(tmp_path, tally))
+    rows = rules(entries, recorded(tmp_path, *counted))
     assert rows.select("field", "open", "settled", "share", "samples").rows() == [
         ("bid_price", 1, 1, 0.25, "-1 | -2"),
         ("bids[].lot_id", 1, 0, 0.125, ""),
