@@ -88,17 +88,6 @@ class Tally:
         if len(self._parts) > 100:
             self._parts = [self.frame()]
 
-    def take_over(self, other: "Tally", *, also: str | None = None) -> None:
-        """Add what another tally counted, and the same once more under a second fate.
-
-        Args:
-            other: such as what was read before a feed was found changed.
-            also: such as ``stopped``.
-        """
-        counted = other.frame()
-        fates = [counted] if also is None else [counted, counted.with_columns(fate=pl.lit(also))]
-        self._parts += [part for part in fates if not part.is_empty()]
-
     def frame(self) -> pl.DataFrame:
         """Return source (null: the feed's), fate, day, records and amount: one row a source, fate and day."""
         by = ["source", "fate", "day"]

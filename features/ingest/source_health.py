@@ -94,15 +94,14 @@ def health(ledger: pl.DataFrame, expected: Mapping[tuple[str, str], int], at: dt
     )
 
 
-def record_sync(store: TableStore, expected: Mapping[tuple[str, str], int], at: dt.datetime) -> None:
+def record_sync(store: TableStore, at: dt.datetime) -> None:
     """Write the state of every declared source into ``source_sync``; the last act of a load, after its books.
 
     Args:
         store: the tables.
-        expected: as ``expected_intervals`` returns it.
         at: the moment of the load.
     """
-    state = health(read_ledger(store.home), expected, at)
+    state = health(read_ledger(store.home), expected_intervals(), at)
     store.append(SourceSync, sync_versions(state, at))
 
 

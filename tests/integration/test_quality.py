@@ -59,7 +59,7 @@ def load(home: Path, *, booked: int = 3) -> None:
         raw="{}",
     )  # fmt: skip
     Quarantine(home).add([refused], RUN)
-    record_sync(TableStore(home), expected_intervals(), RUN)
+    record_sync(TableStore(home), RUN)
 
 
 @pytest.fixture

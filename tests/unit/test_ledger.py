@@ -104,17 +104,6 @@ def test_chunks_do_not_matter(chunks: list[list[tuple[int, int, str]]]) -> None:
     assert many.frame().equals(one.frame())
 
 
-def test_what_a_stopped_feed_had_read_is_booked_as_stopped() -> None:
-    read, page = Tally(Bid), Tally(Bid)
-    read.add("delivered", bids((0, "1.00"), (1, "2.00")))
-    page.take_over(read, also="stopped")
-    assert page.frame().select("fate", "day", "records", "amount").rows() == [
-        (fate, DAY + dt.timedelta(days=n), 1, Decimal(f"{n + 1}.00"))
-        for fate in ("delivered", "stopped")
-        for n in (0, 1)
-    ]
-
-
 def test_a_feed_that_delivered_nothing_leaves_its_mark(tmp_path: Path) -> None:
     ledger = recorded(tmp_path)
     assert ledger.select("source", "table", "fate", "records").rows() == [("S01", "bid", "delivered", 0)]
