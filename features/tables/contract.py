@@ -112,18 +112,19 @@ FACT_TABLES: Mapping[str, type[Table]] = MappingProxyType(
 
 def data_model() -> list[dict[str, str]]:
     """Return the carried data model, one dict a column with the headings of ``model/data-model.csv``."""
-    return _rows("data-model.csv")
+    return carried("data-model.csv")
 
 
 @cache
 def words_zh() -> Mapping[tuple[str, str], Mapping[str, str]]:
     """Return the Chinese word of every value of every closed list, by table and column."""
     found: dict[tuple[str, str], dict[str, str]] = {}
-    for row in _rows("words_zh.csv"):
+    for row in carried("words_zh.csv"):
         found.setdefault((row["table"], row["column"]), {})[row["value"]] = row["label_zh"]
     return found
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def carried(name: str) -> list[dict[str, str]]:
+    """Return the rows of one of the lists under ``model/``."""
     text = (files("features.tables") / "model" / name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))

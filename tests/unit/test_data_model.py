@@ -9,7 +9,16 @@ import polars as pl
 import pytest
 
 from features.tables.columns import Table
-from features.tables.contract import ALL_TABLES, data_model
+from features.tables.contract import (
+    ALL_TABLES,
+    FACT_TABLES,
+    LATER_PARENTS,
+    RESULT_TABLES,
+    SOURCE_TABLES,
+    carried,
+    data_model,
+    words_zh,
+)
 from features.tables.versions import TECHNICAL
 from tests.shared_data import at_hand
 
@@ -140,3 +149,75 @@ def test_the_listed_columns_are_the_whole_difference_to_the_data_model() -> None
     changed = {where for where, row in ours.items() if row != strict[where]}
     assert changed == relaxed()
     assert all(ours[where] == {**strict[where], "nullable": "yes"} for where in changed)
+
+
+def test_all_73_tables_are_declared_and_stand_parents_before_children() -> None:
+    place = {name: at for at, name in enumerate(ALL_TABLES)}
+    later = {
+        (name, column)
+        for name, table in ALL_TABLES.items()
+        for column in table.columns()
+        if (parent := table.about(column)["references"].split(".")[0]) and place[parent] > place[name]
+    }
+
+    assert set(ALL_TABLES) == {row["table"] for row in carried("data-model-tables.csv")}
+    assert later == LATER_PARENTS
+
+
+def test_a_table_takes_group_store_and_names_from_the_data_model() -> None:
+    for row in carried("data-model-tables.csv"):
+        table = ALL_TABLES[row["table"]]
+        got = (table.GROUP, table.STORE, table.LABEL_ZH, table.DESCRIPTION)
+        assert got == (row["group"], row["store"], row["label_zh"], row["description_en"])
+
+
+def test_measurements_rest_on_tables_that_no_run_of_them_changes() -> None:
+    assert set(SOURCE_TABLES) | set(RESULT_TABLES) == set(ALL_TABLES)
+    assert not set(SOURCE_TABLES) & set(RESULT_TABLES)
+    assert {name for name, table in SOURCE_TABLES.items() if name not in FACT_TABLES and table.STORE == "delta"} == {
+        "source_sync",
+        "model_version",
+    }
+    assert all(table.STORE == "delta" for table in FACT_TABLES.values())
+
+
+def test_every_word_of_every_closed_list_has_a_chinese_word_of_its_own() -> None:
+    lists = {(row["table"], row["column"]): row["enum_values"] for row in data_model() if row["type"] == "enum"}
+
+    assert {where: ";".join(words) for where, words in words_zh().items()} == lists
+    for words in words_zh().values():
+        assert all(words.values())
+        assert len(set(words.values())) == len(words)
+    # 584 rows are 584 words: no value stands twice in the list.
+    assert len(carried("words_zh.csv")) == sum(len(words) for words in words_zh().values())
+
+
+@TABLES
+def test_sensitive_columns_are_told_apart_and_never_the_key(table: type[Table]) -> None:
+    sensitive = {name for name, row in described(table).items() if row["personal_data_class"] == "sensitive"}
+
+    assert set(table.sensitive_columns()) == sensitive
+    assert [name for name in table.column_names() if name not in sensitive] == table.public_columns()
+    assert table.key() in table.public_columns()
+
+
+def test_amounts_that_may_be_turned_around_are_signed_and_no_others() -> None:
+    signed = {
+        f"{name}.{column}"
+        for name, table in ALL_TABLES.items()
+        for column, kind in table.columns().items()
+        if isinstance(kind, dy.Decimal) and kind.min is not None and kind.min < 0
+    }
+
+    assert signed == {
+        *("contract_change.amount_delta", "quantity_measurement.amount", "material_purchase.amount"),
+        *("bid_item_price.unit_price", "bid_item_price.amount", "fund_flow.amount"),
+        *("payment.applied_amount", "payment.approved_amount", "payment.paid_amount"),
+    }
+
+
+@pytest.mark.real_data
+def test_the_list_of_tables_is_the_data_models_own() -> None:
+    original = at_hand("../design/data-model-tables.csv")
+
+    assert (MODEL / "data-model-tables.csv").read_bytes() == original.read_bytes()
