@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -25,9 +26,12 @@ from features.ingest.ocds_files import SOURCE as OCDS
 from features.ingest.ocds_files import Delivery
 from features.ingest.ocds_publishers import BidsPublished, publishers
 from features.ingest.quarantine import MASK, Quarantine, masked
+from features.ingest.sealing import seal_of
+from features.ingest.sources_command import add_ingest_commands
 from features.ingest.tables import SOURCE as TABLES
 from features.ingest.tables import replay_rows
 from features.ingest.tables_command import tables
+from features.tables.contract import SOURCE_TABLES
 
 Format = Literal["table", "json", "csv"]
 Home = Annotated[Path, typer.Option(envvar="SMOKE_HOME", help="where all state lives")]
@@ -47,6 +51,7 @@ _PERSONAL_KEYS = frozenset({"contactPoint", "contactPoints"})
 ingest_app = typer.Typer(help="Load a delivery.", no_args_is_help=True)
 quarantine_app = typer.Typer(help="What could not be taken: list, show and replay.", no_args_is_help=True)
 ingest_app.command()(tables)
+add_ingest_commands(ingest_app)
 
 
 @ingest_app.command()
@@ -77,7 +82,7 @@ def ocds(
 @quarantine_app.command("list")
 def list_entries(
     home: Home = Path(".smoke"),
-    source: Annotated[Literal["ocds", "tables"] | None, typer.Option(help="only entries of this adapter")] = None,
+    source: Annotated[str | None, typer.Option(help="only entries of this adapter: ocds, tables, S01, ...")] = None,
     state: Annotated[Literal["open", "replayed", "all"], typer.Option(help="which entries")] = "open",
     summary: Annotated[bool, typer.Option("--summary", help="count entries by table, field and reason")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="print only the oldest entries")] = None,
@@ -111,8 +116,10 @@ def show(
 
     Example: smoke quarantine show 3f1c9a60b2d4e871
     """
-    found = _plain(Quarantine(home).show(entry))
-    found["raw"] = _without_personal_data(str(found["table"]), str(found["raw"]))
+    found = _plain(Quarantine(home, seal_of(home, os.environ)).show(entry))
+    in_shape = found["source"] in (OCDS, TABLES) or found["waiting"]
+    hide = _without_personal_data if in_shape else _only_public_cells
+    found["raw"] = hide(str(found["table"]), str(found["raw"]))
     _print_one(found, output)
 
 
@@ -125,23 +132,22 @@ def replay(
     bids_published: Bids = None,
     region: RegionCode = None,
     object_type: ObjectType = None,
-    source_code: SourceCode = "S01",
+    source_code: Annotated[str | None, typer.Option(help="the source of entries that do not name theirs")] = None,
     output: Output = "table",
 ) -> None:
     """Judge open entries again, after a mend: of a declaration, of the rows they refer to, or of the record itself.
 
     Releases and rows that are taken now are loaded. A refused bid, award or value of an OCDS release is settled when
-    the process, as it stands in the archive now, holds nothing that is refused there.
+    the process, as it stands in the archive now, holds nothing that is refused there. Rows that wait for what they
+    refer to are tried by every load, and here. Sealed records need the key that they were loaded under.
 
     Example: smoke quarantine replay --all --object-type works
     """
     if bool(ids) == every:
         raise InputError("Which entries is not said.", field="id", mend="give --id ID or --all.")
-    started, moment, quarantine = time.monotonic(), now(), Quarantine(home)
-    if mended is None:
-        pending = {source: quarantine.pending_raw(source, ids) for source in (OCDS, TABLES)}
-    else:
-        pending = _mended(quarantine, ids or [], mended)
+    seal = seal_of(home, os.environ)
+    started, moment, quarantine = time.monotonic(), now(), Quarantine(home, seal)
+    pending = _pending(quarantine, ids) if mended is None else _mended(quarantine, ids or [], mended)
     absent = set(ids or []).difference(*[entries.get_column("id") for entries in pending.values()])
     if absent:
         raise InputError(
@@ -151,8 +157,8 @@ def replay(
         )
     declared = publishers(bids_published=bids_published, region_code=region, object_type=object_type)
     taken = {
-        OCDS: replay_ocds(home, pending[OCDS], declared, loaded_at=moment, source_code=source_code)[1],
-        TABLES: replay_rows(home, pending[TABLES], loaded_at=moment, source_code=source_code)[1],
+        OCDS: replay_ocds(home, pending[OCDS], declared, loaded_at=moment, source_code=source_code or "S01")[1],
+        TABLES: replay_rows(home, pending[TABLES], loaded_at=moment, source_code=source_code, seal=seal)[1],
     }
     counts = {"replayed": sum(map(len, pending.values())), "taken": sum(map(len, taken.values()))}
     row = {**counts, "refused": counts["replayed"] - counts["taken"], "seconds": round(time.monotonic() - started, 3)}
@@ -179,6 +185,13 @@ def _counts(loaded: Loaded) -> dict[str, int]:
     return {**asdict(loaded.counts), "rows_quarantined": loaded.rows, "values_quarantined": loaded.values}
 
 
+def _pending(quarantine: Quarantine, ids: Sequence[str] | None) -> dict[str, pl.DataFrame]:
+    """Return the open entries that can be judged from here: OCDS, and rows in the contract's shape of any source."""
+    entries = quarantine.pending_raw(None, ids)
+    in_shape = (pl.col("source") == TABLES) | (pl.col("waiting") & (pl.col("source") != OCDS))
+    return {OCDS: entries.filter(pl.col("source") == OCDS), TABLES: entries.filter(in_shape)}
+
+
 def _mended(quarantine: Quarantine, ids: Sequence[str], mended: Path) -> dict[str, pl.DataFrame]:
     """Return the one entry with the record of a file in place of the one it was refused for, by source."""
     if len(ids) != 1:
@@ -196,10 +209,14 @@ def _mended(quarantine: Quarantine, ids: Sequence[str], mended: Path) -> dict[st
     except (OSError, ValueError) as error:
         mend = "give the record as JSON."
         raise InputError(f"{mended} is no JSON file in UTF-8.", field="mended", mend=mend) from error
-    names = ("id", "record", "table", "level", "field", "file")
-    one = pl.DataFrame([{**{name: str(entry[name]) for name in names}, "raw": text, "raw_encoding": "text"}])
+    names = ("id", "source", "record", "table", "level", "field", "file", "source_code")
+    one = pl.DataFrame(
+        [{**{name: entry[name] for name in names}, "raw": text, "raw_encoding": "text", "waiting": False}],
+        schema_overrides={"source_code": pl.String},
+    )
     taken = one if entry["state"] == "open" else one.clear()
-    return {source: taken if entry["source"] == source else one.clear() for source in (OCDS, TABLES)}
+    of_ocds = entry["source"] == OCDS
+    return {OCDS: taken if of_ocds else one.clear(), TABLES: one.clear() if of_ocds else taken}
 
 
 def _without_personal_data(table: str, raw: str) -> str:
@@ -209,6 +226,21 @@ def _without_personal_data(table: str, raw: str) -> str:
     except ValueError:
         return raw
     return json.dumps(_hidden(content, table), ensure_ascii=False)
+
+
+def _only_public_cells(table: str, raw: str) -> str:
+    """Hide all cells of a record as its source delivers it but those that the contract knows to be harmless."""
+    try:
+        content: object = json.loads(raw)
+    except ValueError:
+        return MASK
+    if not isinstance(content, dict) or table not in SOURCE_TABLES:
+        return MASK
+    of = SOURCE_TABLES[table]
+    public = {of.about(n)["label_zh"] for n in of.column_names() if of.about(n)["personal_data_class"] == "none"}
+    cells = cast(dict[str, object], content)
+    shown = {name: cell if name.partition("(")[0] in public else MASK for name, cell in cells.items()}
+    return json.dumps(shown, ensure_ascii=False)
 
 
 def _hidden(content: object, table: str) -> object:

@@ -1,102 +1,214 @@
-"""What a door hands to the intake: mapped rows with their places, their raw records, and what the mapping refused.
+"""The one way into the tables: every door hands over batches of mapped rows, and each row gets a fate.
 
-The engine itself takes an iterable of ``MappedBatch`` once, in any order and cut anywhere::
+A batch is judged by itself (cells, references, required columns); what is good is staged by bucket of its key, and
+each bucket is decided against the versions stored and appended in one commit, what the batches introduce first. So
+memory is bounded, the cost is linear in what is delivered and stored, and neither the order of rows nor the cut of
+batches matters. A row whose parent is unknown waits; ``finish`` tries again whatever waits, until nothing more moves::
 
     with store.writing():
-        intake = Intake(store, loaded_at=now(), keys=load_keys(home, os.environ))
+        intake = Intake(store, loaded_at=now(), seal=Seal(keys.data))
         intake.take(Bid, batches, source_code="S01", feed="S01/bid")
         intake.finish()
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import datetime as dt
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import polars as pl
 
-MAPPING_FAILURES: Mapping[str, pl.DataType] = MappingProxyType(
-    {
-        "row": pl.UInt32(),
-        "field": pl.String(),
-        "reason": pl.String(),
-        "level": pl.String(),
-        "value": pl.String(),
-        "message": pl.String(),
-        "mend": pl.String(),
-    }
-)
-"""What a mapping found wrong: place in the batch, column or heading, stable code; ``level`` is ``row`` (the row is
-refused) or ``value`` (it loads with null there). ``value`` is what stood there, ``message`` and ``mend`` are sentences
-without personal data; null takes those that ``table_cells.REASONS`` has for the reason."""
+from features.ingest import checks, staging
+from features.ingest.checks import PLACE
+from features.ingest.known import key_hash
+from features.ingest.mapped import MAPPING_FAILURES, Counts, Derive, Finished, MappedBatch, Plausible
+from features.ingest.quarantine import Quarantine
+from features.ingest.release import release
+from features.ingest.sealing import Seal
+from features.ingest.settling import RECORD, Delivery, Feed, Settling, Watch, ignored, with_origin, without_rows
+from features.ingest.table_cells import read_cells
+from features.tables.columns import FIRST_MOMENT, Table
+from features.tables.contract import ALL_TABLES
+from features.tables.store import TableStore
+from features.tables.versions import TECHNICAL
+
+__all__ = ["MAPPING_FAILURES", "Counts", "Derive", "Finished", "Intake", "MappedBatch", "Plausible", "Watch"]
+
+_JOINED_ABOVE = 20
 
 
-@dataclass(frozen=True)
-class MappedBatch:
-    """Some records of a delivery in the contract's shape, at best 20,000 to 200,000 of them.
-
-    Attributes:
-        rows: columns of the table, any of them with the key among them, as text or typed; optionally
-            ``source_record_id``, ``valid_from_ts`` (when the source changed the record) and ``source_code``. A key or
-            reference may be written ``<unique column>:<value>``, such as ``project_code:2301-511302-04-01-123456``.
-        places: where each row stands, such as ``bid-202403.csv:12``.
-        raw: gives the records at these places in the batch as delivered; asked only for rows that are refused.
-        failures: what the mapping itself found, columns of ``MAPPING_FAILURES``.
-        introduced: by table name (organisation, person), rows to make known because this batch mentions them; they
-            count only where no entitled source says more.
-    """
-
-    rows: pl.DataFrame
-    places: pl.Series
-    raw: Callable[[Sequence[int]], list[str]]
-    failures: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(MAPPING_FAILURES)))
-    introduced: Mapping[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
-
-
-@dataclass(frozen=True)
-class Plausible:
-    """An amount that must stand in a sane ratio to one of the parent's, or 元 and 万元 were mixed up.
+@dataclass
+class Intake:
+    """One run into one home; hold the store's ``writing()`` around it.
 
     Attributes:
-        reference: the column that names the parent.
-        amount: the parent's column to compare with.
-        low: the least ratio of the value to the parent's.
-        high: the greatest.
+        store: the tables.
+        loaded_at: the moment of the run.
+        seal: closes the records that go to quarantine; without it they lose their personal cells.
+        derive: by table name, what completes rows before required columns are checked; ``take`` may give its own, but
+            rows that waited since an earlier run know only this.
     """
 
-    reference: str
-    amount: str
-    low: float
-    high: float
+    store: TableStore
+    loaded_at: dt.datetime
+    seal: Seal | None = None
+    derive: Mapping[str, Derive] = field(default_factory=dict[str, Derive])
+    quarantine: Quarantine = field(init=False)
+    _settling: Settling = field(init=False)
+    _feeds: dict[str, Feed] = field(default_factory=dict[str, Feed], init=False)
+    _counts: dict[str, Counts] = field(default_factory=dict[str, Counts], init=False)
+
+    def __post_init__(self) -> None:
+        staging.clear(self.store.home)
+        self.quarantine = Quarantine(self.store.home, self.seal)
+        self._settling = Settling(self.store, self.quarantine, self.loaded_at, self.seal)
+
+    def take(
+        self,
+        table: type[Table],
+        batches: Iterable[MappedBatch],
+        *,
+        source_code: str,
+        feed: str,
+        derive: Derive | None = None,
+        plausible: Mapping[str, Plausible] | None = None,
+        whole: bool = False,
+        watch: Watch = ignored,
+    ) -> Counts:
+        """Judge, decide and store the rows of one feed.
+
+        Args:
+            table: where they go.
+            batches: the delivery, read once.
+            source_code: the source system of rows that name none themselves.
+            feed: its name, such as ``S01/bid``; what stands before the stroke is the adapter.
+            derive: completes rows before required columns are checked.
+            plausible: amounts to hold against the parent's, by column.
+            whole: the rows are whole rows of the table, so every required column must be there; else they may be parts.
+            watch: told of every row what became of it, once that is certain: rows that wait, by ``finish``.
+
+        Returns:
+            The counts so far: rows that wait count as quarantined until ``finish`` has tried them.
+        """
+        completing = derive or self.derive.get(table.NAME)
+        self._feeds[feed] = Feed(feed, table, source_code, completing, plausible or {}, whole, watch)
+        delivery = self._settling.delivery(self._feeds[feed])
+        introduced = _Introduced(self._settling, delivery.feed)
+        n_read = 0
+        for batch in batches:
+            introduced.add(batch.introduced)
+            self._judge(delivery, batch)
+            n_read += batch.rows.height
+        introduced.store()
+        self._settling.settle(delivery)
+        counts = Counts(read=n_read) + delivery.counts
+        done = counts.loaded + counts.unchanged + counts.superseded + counts.quarantined
+        self._counts[feed] = self._counts.get(feed, Counts()) + counts
+        return counts + Counts(quarantined=n_read - done)
+
+    def finish(self) -> Finished:
+        """Try again whatever waits, of this run and of earlier ones, then keep in quarantine what still does.
+
+        Tables and quarantine that have come to consist of many files are merged.
+        """
+        became, released = release(self._settling, self._feeds, self.derive)
+        for feed, counts in became.items():
+            self._counts[feed] += counts
+        for table in self._settling.touched.values():
+            self.store.tidy(table)
+        self.quarantine.tidy()
+        staging.clear(self.store.home)
+        return Finished(dict(self._counts), released)
+
+    def _judge(self, delivery: Delivery, batch: MappedBatch) -> None:
+        """Judge a batch by itself: stage what is good, let wait what misses a parent, refuse the rest."""
+        feed, settling = delivery.feed, self._settling
+        cells = read_cells(batch.rows, feed.table, whole=False)
+        failures = pl.concat([checks.levelled(cells.failures), checks.levelled(batch.failures)])
+        read = _blanked(with_origin(cells.rows, feed, batch.places), failures)
+        feed.watch("delivered", read)
+        if feed.derive is None:
+            missing = settling.missing(feed, read).join(failures, on=["row", "field"], how="anti")
+            failures = pl.concat([failures, missing])
+        failures = _whole_first(failures)
+        rows = without_rows(read, _refusing(failures))
+        rows = checks.resolved(rows, feed.table, settling.known)
+        unknown = checks.unknown(rows, feed.table, settling.known)
+        settling.wait(feed, rows, unknown)
+        good, more = settling.complete(feed, without_rows(rows, unknown))
+        settling.stage(delivery, good)
+        failures = pl.concat([failures, more])
+        refused = _refusing(failures).get_column("row").unique()
+        delivery.count("quarantined", read.filter(pl.col(PLACE).is_in(refused.implode())))
+        if failures.height:
+            at = failures.get_column("row").unique().sort()
+            shown = read.select(row=PLACE, place=RECORD, key=pl.col(feed.table.key()).cast(pl.String))
+            info = pl.DataFrame({"row": at, "raw": pl.Series(batch.raw(at.to_list()), dtype=pl.String)})
+            told = _with_values(failures, batch.rows)
+            settling.refuse(feed, told, info.join(shown, on="row", how="left"), in_shape=feed.whole, waiting=False)
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Rows of a delivery; ``read = loaded + unchanged + superseded + quarantined`` holds always."""
+@dataclass
+class _Introduced:
+    """Rows that a feed mentions: known from the batch on that brings them, stored before what refers to them."""
 
-    read: int = 0
-    loaded: int = 0
-    unchanged: int = 0
-    superseded: int = 0
-    quarantined: int = 0
+    settling: Settling
+    feed: Feed
+    _frames: dict[str, list[pl.DataFrame]] = field(default_factory=dict[str, list[pl.DataFrame]], init=False)
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            self.read + other.read,
-            self.loaded + other.loaded,
-            self.unchanged + other.unchanged,
-            self.superseded + other.superseded,
-            self.quarantined + other.quarantined,
+    def add(self, introduced: Mapping[str, pl.DataFrame]) -> None:
+        """Take the rows of a batch; what does not fit the contract introduces nothing."""
+        for name, given in introduced.items():
+            table = ALL_TABLES[name]
+            cells = read_cells(given.unique(maintain_order=True), table, whole=False)
+            known = with_origin(cells.rows, self.feed, pl.repeat(self.feed.name, cells.rows.height, eager=True))
+            rows = without_rows(known, checks.levelled(cells.failures)).filter(pl.col(table.key()).is_not_null())
+            frames = self._frames.setdefault(name, [])
+            frames.append(rows.with_columns(valid_from_ts=pl.lit(FIRST_MOMENT).cast(TECHNICAL["valid_from_ts"])))
+            self.settling.known.keys(table).add(rows.select(key_hash(table.key())).to_series())
+            if len(frames) > _JOINED_ABOVE:
+                self._frames[name] = [self._joined(name)]
+
+    def store(self) -> None:
+        """Store what was mentioned, parents before children."""
+        for name in [one for one in ALL_TABLES if one in self._frames]:
+            feed = Feed(self.feed.name, ALL_TABLES[name], self.feed.source_code)
+            self.settling.introduce(feed, self._joined(name))
+
+    def _joined(self, name: str) -> pl.DataFrame:
+        rows = pl.concat(self._frames[name], how="diagonal")
+        return rows.unique([column for column in rows.columns if column != PLACE], maintain_order=True)
+
+
+def _refusing(failures: pl.DataFrame) -> pl.DataFrame:
+    return failures.filter(pl.col("level") == "row")
+
+
+def _whole_first(failures: pl.DataFrame) -> pl.DataFrame:
+    """Leave out what is wrong with columns of rows that are wrong as a whole (no column named)."""
+    as_whole = failures.filter(pl.col("field") == "").get_column("row")
+    return failures.filter((pl.col("field") == "") | ~pl.col("row").is_in(as_whole.implode()))
+
+
+def _blanked(rows: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with null where a value alone is refused."""
+    values = failures.filter(pl.col("level") == "value", pl.col("field").is_in(rows.columns))
+    for (name,), part in values.partition_by("field", as_dict=True).items():
+        refused = pl.col(PLACE).is_in(part.get_column("row").implode())
+        rows = rows.with_columns(pl.when(~refused).then(pl.col(str(name))).alias(str(name)))
+    return rows
+
+
+def _with_values(failures: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
+    """Return failures with the value that stood in the column, where the mapping has not said it."""
+    parts = [failures.filter(~pl.col("field").is_in(delivered.columns))]
+    for (name,), part in (
+        failures.filter(pl.col("field").is_in(delivered.columns)).partition_by("field", as_dict=True).items()
+    ):
+        cells = delivered.get_column(str(name)).gather(part.get_column("row"))
+        text = (
+            cells.cast(pl.String, strict=False)
+            if not cells.dtype.is_nested()
+            else pl.repeat(None, len(cells), eager=True, dtype=pl.String)
         )
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What became of a whole run.
-
-    Attributes:
-        feeds: counts by feed; rows that waited for a parent and were released in this run count as loaded.
-        released: rows of earlier runs that waited and have been taken now, by feed; they are in no count.
-    """
-
-    feeds: Mapping[str, Counts]
-    released: Mapping[str, int]
+        parts.append(part.with_columns(value=pl.coalesce("value", text)))
+    return pl.concat(parts).sort("row", maintain_order=True)

@@ -16,6 +16,7 @@ import polars as pl
 
 from features.clock import SHANGHAI
 from features.ingest.cleaning import Problem, read_moment
+from features.ingest.mapped import Counts
 from features.ingest.ocds_files import SOURCE, Delivery, Piece, RawRelease, decode, refused_release, taken_apart
 from features.ingest.ocds_mapping import map_process
 from features.ingest.ocds_merge import Archive, Release, changes_nothing, content_hash, state
@@ -23,7 +24,6 @@ from features.ingest.ocds_parts import ProcessError, Row, Rows, process_id
 from features.ingest.ocds_publishers import Publishers
 from features.ingest.ocds_release import typed
 from features.ingest.quarantine import Quarantine, Rejection
-from features.ingest.tables import Counts
 from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES
 from features.tables.organisations import Organisation

@@ -53,10 +53,18 @@ REASONS: dict[str, Reason] = {
         "{field} names a row of {parent} that is neither stored nor taken from this delivery.",
         "deliver that row of {parent} as well, or correct the id.",
     ),
+    "after_its_record": Reason(
+        "{field} is later than the moment at which the source says that it recorded it.",
+        "check the source's clock, and {field}.",
+    ),
+    "unit_suspected": Reason(
+        "{field} is out of all proportion to the amount of what it belongs to.",
+        "check its unit: 元 and 万元 may be mixed up.",
+    ),
     "not_unique": Reason("{field} stands in rows of other keys too.", "correct it, or give one key to one thing."),
     "conflicting_duplicate": Reason(
-        "Rows of this delivery share the key and differ, and nothing tells which is newer.",
-        "keep one of them, or date them in a column valid_from_ts.",
+        "Rows share the key, the source and the moment from which they count, and differ.",
+        "keep one of them, or date the newer one later (valid_from_ts).",
     ),
 }
 _BOUNDS = {"min": "out_of_bounds", "max": "out_of_bounds", "inf": "out_of_bounds", "nan": "out_of_bounds",
@@ -80,7 +88,7 @@ class Cells:
 FAILURES = {"row": pl.UInt32(), "field": pl.String(), "reason": pl.String()}
 
 
-def read_cells(raw: pl.DataFrame, table: type[Table]) -> Cells:
+def read_cells(raw: pl.DataFrame, table: type[Table], *, whole: bool = True) -> Cells:
     """Cast delivered rows to the contract and name every cell that does not fit.
 
     Blank text is null; a column that is not delivered is null; a moment without zone is Asia/Shanghai, and a bare
@@ -89,30 +97,38 @@ def read_cells(raw: pl.DataFrame, table: type[Table]) -> Cells:
     Args:
         raw: text from CSV, or the types of a Parquet file.
         table: the table.
+        whole: columns that are not delivered are null, and null is refused where the contract refuses it; else only
+            the columns delivered are given back, and what is missing is for others to judge.
     """
     named = raw.select(pl.all().name.prefix("raw:"))
     typed: list[pl.Expr] = []
     for name, column in table.columns().items():
         dtype = raw.schema.get(name)
-        if dtype is None:
-            typed.append(pl.lit(None, dtype=column.dtype).alias(name))
-        else:
+        if dtype is not None:
             typed.append(_typed(pl.col(f"raw:{name}"), dtype, column).alias(name))
+        elif whole:
+            typed.append(pl.lit(None, dtype=column.dtype).alias(name))
     if "source_record_id" in raw.columns:
         typed.append(_blank_is_null(pl.col("raw:source_record_id").cast(pl.String)).alias("source_record_id"))
+    if "source_code" in raw.columns and "source_code" not in table.column_names():
+        typed.append(_blank_is_null(pl.col("raw:source_code").cast(pl.String)).alias("source_code"))
     if "valid_from_ts" in raw.columns:
         typed.append(_moment(pl.col("raw:valid_from_ts"), raw.schema["valid_from_ts"]).alias("valid_from_ts"))
     rows = named.select(*typed) if raw.width else pl.DataFrame(schema=table.create_empty().schema)
-    return Cells(rows, _failures(named.hstack(rows), table))
+    return Cells(rows, _failures(named.hstack(rows), table, whole=whole))
 
 
-def _failures(both: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
+def _failures(both: pl.DataFrame, table: type[Table], *, whole: bool) -> pl.DataFrame:
     masks: list[pl.Expr] = []
     for name, column in table.columns().items():
+        if name not in both.columns:
+            continue
         raw = f"raw:{name}"
         given = _given(pl.col(raw), both.schema[raw]) if raw in both.columns else pl.lit(False)
         masks.append((given & pl.col(name).is_null()).alias(f"{name}|{_reason(column)}"))
         for rule, holds in column.validation_rules(pl.col(name)).items():
+            if rule == "nullability" and not whole:
+                continue
             broken = ~holds.fill_null(True) if rule != "nullability" else pl.col(name).is_null() & ~given
             masks.append(broken.alias(f"{name}|{_BOUNDS[rule]}|{rule}"))
         if (column.metadata or {}).get("json"):
@@ -154,6 +170,8 @@ def _reason(column: dy.Column) -> str:
 
 
 def _typed(raw: pl.Expr, dtype: pl.DataType, column: dy.Column) -> pl.Expr:
+    if dtype == column.dtype and not isinstance(column, dy.String):
+        return raw
     if isinstance(column, dy.Datetime):
         return _moment(raw, dtype)
     if isinstance(column, dy.Date):

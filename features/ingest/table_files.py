@@ -25,7 +25,7 @@ BATCH_ROWS = 50_000
 BATCH_CHARACTERS = 16_000_000
 CELL_CHARACTERS = 16_000_000
 """The longest single cell of a CSV file that is read."""
-USED_TECHNICAL = ("source_record_id", "valid_from_ts")
+USED_TECHNICAL = ("source_record_id", "valid_from_ts", "source_code")
 """Technical columns that a file may bring and that are used."""
 IGNORED_TECHNICAL = ("loaded_at", "valid_to_ts")
 """Technical columns that a file may bring and that are ignored: the platform states its own."""

@@ -1,6 +1,7 @@
 """The command ``smoke ingest tables``."""
 
 import json
+import os
 import sys
 import time
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table as Grid
 
 from features.clock import now
+from features.ingest.sealing import seal_of
 from features.ingest.table_files import FileProblem
 from features.ingest.tables import SOURCE, Counts, Loaded, load_tables
 
@@ -20,18 +22,20 @@ from features.ingest.tables import SOURCE, Counts, Loaded, load_tables
 def tables(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder with one file a table")],
     home: Annotated[Path, typer.Option(envvar="SMOKE_HOME", help="where all state lives")] = Path(".smoke"),
-    source_code: Annotated[str, typer.Option(help="the source system that the rows are from")] = "S01",
+    source_code: Annotated[
+        str | None, typer.Option(help="the source system of the rows; default: the first that delivers the table's key")
+    ] = None,
     output: Annotated[Literal["table", "json"], typer.Option("--format", help="how to print the counts")] = "table",
 ) -> None:
     """Load files in the contract's shape: TABLE.parquet, TABLE.csv or TABLE.csv.gz, UTF-8.
 
-    Columns that may be null can be left out. Blank cells are null; times without a zone are Asia/Shanghai. Two
-    technical columns are used when present: source_record_id, and valid_from_ts, which tells the newer of two rows
-    of one key. A column loaded_at is ignored: the moment of this load counts.
+    Columns that may be null can be left out. Blank cells are null; times without a zone are Asia/Shanghai. Three
+    technical columns are used when present: source_record_id, source_code, and valid_from_ts, from when a row counts;
+    rows older than what is in force are stored too. A column loaded_at is ignored: the moment of this load counts.
 
-    Rows that do not fit go to quarantine, the others load; see smoke quarantine list. A file that cannot be read, or
-    whose columns are wrong, is named with its mend and ends the command with exit code 1, after the others have
-    loaded.
+    Rows that do not fit go to quarantine, the others load; see smoke quarantine list. Rows that refer to what has not
+    come yet wait there and load by themselves once it has. A file that cannot be read, or whose columns are wrong, is
+    named with its mend and ends the command with exit code 1, after the others have loaded.
 
     Example: smoke ingest tables experiments/tsuchiura/tables
     """
@@ -49,12 +53,21 @@ def tables(
         def advance(table: str, rows: int) -> None:
             bar.update(task, description=table, advance=rows)
 
-        loaded = load_tables(home, folder, loaded_at=now(), source_code=source_code, progress=advance)
+        loaded = load_tables(
+            home,
+            folder,
+            loaded_at=now(),
+            source_code=source_code,
+            seal=seal_of(home, os.environ),
+            progress=advance,
+        )
     seconds = round(time.monotonic() - started, 3)
     if output == "json":
         typer.echo(json.dumps(_as_json(loaded, seconds), ensure_ascii=False))
     else:
         Console().print(_as_grid(loaded))
+        if loaded.released:
+            typer.echo(f"{loaded.released:,} rows that had waited since earlier loads have been taken.")
     for problem in loaded.problems:
         typer.echo(f"{problem.file}: {problem.message} Mend: {problem.mend}", err=True)
     if loaded.problems:
@@ -65,6 +78,7 @@ def _as_json(loaded: Loaded, seconds: float) -> dict[str, object]:
     return {
         "source": SOURCE,
         **asdict(loaded.total),
+        "released": loaded.released,
         "seconds": seconds,
         "tables": {name: asdict(counts) for name, counts in loaded.tables.items()},
         "problems": [_problem(problem) for problem in loaded.problems],

@@ -126,6 +126,18 @@ class TableStore:
         joined = public.join(parts, on=[table.key(), *VERSION], how="left", maintain_order="left")
         return joined.with_columns(pl.col(SENSITIVE).fill_null(0))
 
+    def index(self, table: type[Table]) -> list[pl.LazyFrame]:
+        """Return what tells the versions of a table apart: key, ``VERSION`` and retracted.
+
+        Where the table has sensitive columns, key, ``VERSION`` and the hash of these come second. They are to be joined
+        bucket by bucket: together they may be more than memory holds.
+        """
+        identity = [table.key(), *VERSION]
+        public = self._scan(table, sensitive=False).select(*identity, "retracted")
+        if not table.sensitive_columns():
+            return [public]
+        return [public, self._scan(table, sensitive=True).select(*identity, SENSITIVE)]
+
     def read(
         self, table: type[Table], known_at: dt.datetime | None = None, *, incomplete: bool = False
     ) -> pl.LazyFrame:
@@ -243,7 +255,7 @@ class TableWriter:
         # Rows are hashed before the versions are sorted, so that no whole row is held.
         key = self.table.key()
         names = [key, "source_code", "valid_from_ts", "loaded_at", "retracted", CONTENT, SENSITIVE]
-        versions = self.store.versions(self.table, sensitive=True).filter(pl.col("source_code") == self.source_code)
+        versions = self._own_versions()
         hashed = versions.select(*names, *_hashes(self.table))
         in_force = current(hashed, self.table)
         self._known = in_force.select("_key1", "_key2", CONTENT, SENSITIVE, "_record").collect(engine="streaming")
@@ -276,12 +288,21 @@ class TableWriter:
         versions = fresh.with_columns(
             loaded_at=pl.lit(self.loaded_at).cast(TECHNICAL["loaded_at"]),
             valid_from_ts=_valid_from(fresh, self.loaded_at),
-            source_code=pl.lit(self.source_code),
             retracted=pl.lit(False),
+            **({} if self._names_sources else {"source_code": pl.lit(self.source_code)}),
         ).select(*stored_schema(self.table))
         self.store.append(self.table, pl.concat([versions, gone]) if gone.height else versions)
         self._remember(fresh, gone)
         return Upserted(new, fresh.height - new, gone.height, rows.height - fresh.height)
+
+    @property
+    def _names_sources(self) -> bool:
+        """Tell whether the contract itself says of each row which source it is about (``source_sync``)."""
+        return "source_code" in self.table.column_names()
+
+    def _own_versions(self) -> pl.LazyFrame:
+        versions = self.store.versions(self.table, sensitive=True)
+        return versions if self._names_sources else versions.filter(pl.col("source_code") == self.source_code)
 
     def _gone(self, hashed: pl.DataFrame, complete_records: pl.Series | None) -> pl.DataFrame:
         """Return retracting versions of the rows that complete records no longer hold."""
@@ -292,7 +313,7 @@ class TableWriter:
         lost = self._known.join(records, on="_record", how="semi").join(hashed, on=["_key1", "_key2"], how="anti")
         if lost.is_empty():
             return nothing
-        own = self.store.versions(self.table, sensitive=True).filter(pl.col("source_code") == self.source_code)
+        own = self._own_versions()
         key1 = _hashes(self.table)[0]
         return (
             current(own, self.table)

@@ -135,16 +135,23 @@ def test_the_newer_of_two_dated_versions_is_loaded_whatever_their_order(home: Pa
 
     assert load(home, folder).total == Counts(3, 1, 0, 2)
     assert TableStore(home).read(Organisation).collect().get_column("name").to_list() == ["New"]
-    assert load(home, folder, MOMENT + dt.timedelta(days=1)).total == Counts(3, 0, 1, 2)
+    versions = TableStore(home).versions(Organisation).collect()
+    assert sorted(versions.get_column("name")) == ["New", "Old", "Older"]
+    assert load(home, folder, MOMENT + dt.timedelta(days=1)).total == Counts(3, 0, 3)
 
 
-def test_a_version_older_than_the_stored_one_is_superseded(home: Path, folder: Path) -> None:
+def test_a_version_older_than_the_stored_one_is_stored_and_superseded(home: Path, folder: Path) -> None:
     deliver(folder, organisation=["org_id,name,valid_from_ts", "O1,New,2026-02-01"])
     load(home, folder)
     deliver(folder, organisation=["org_id,name,valid_from_ts", "O1,Old,2026-01-01"])
 
     assert load(home, folder).total == Counts(1, 0, 0, 1)
-    assert TableStore(home).read(Organisation).collect().get_column("name").to_list() == ["New"]
+    store = TableStore(home)
+    assert store.read(Organisation).collect().get_column("name").to_list() == ["New"]
+    in_between = dt.datetime(2026, 1, 15, tzinfo=SHANGHAI)
+    assert store.versions(Organisation).filter(pl.col("valid_from_ts") <= in_between).collect()["name"].to_list() == [
+        "Old"
+    ]
 
 
 def test_a_changed_row_is_loaded_as_a_new_version(home: Path, folder: Path) -> None:
@@ -202,19 +209,32 @@ def test_an_export_of_the_stored_tables_loads_unchanged(home: Path, folder: Path
     assert loaded.total.unchanged == loaded.total.read == 3401
 
 
-def test_refused_rows_load_after_what_they_lacked_has_arrived(home: Path, folder: Path) -> None:
+def test_rows_that_wait_load_by_themselves_once_what_they_lacked_has_arrived(home: Path, folder: Path) -> None:
     deliver(folder, organisation=["org_id,name,region_code", "O1,One,R1", "O2,Two,R8"])
     load(home, folder)
     (folder / "organisation.csv").unlink()
     deliver(folder, region=REGIONS)
-    load(home, folder)
 
-    loaded, taken = replay_rows(home, Quarantine(home).pending_raw("tables"), loaded_at=MOMENT)
+    loaded = load(home, folder, MOMENT + dt.timedelta(days=1))
 
-    assert loaded.total == Counts(2, 1, 0, 0, 1)
-    assert len(taken) == 1
+    assert (loaded.total, loaded.released) == (Counts(2, 2), 1)
     assert [record for record, _, _ in refused(home)] == ["organisation.csv:3 (O2)"]
     assert keys(home, Organisation) == ["O1"]
+
+
+def test_a_replay_tries_mended_rows_and_all_that_wait(home: Path, folder: Path) -> None:
+    deliver(folder, organisation=["org_id,name,region_code", "O1,,", "O2,Two,R8"])
+    load(home, folder)
+    entries = Quarantine(home).pending_raw("tables")
+    mended = entries.with_columns(pl.col("raw").str.replace('"name": ""', '"name": "One"', literal=True))
+
+    loaded, taken = replay_rows(home, mended, loaded_at=MOMENT)
+
+    assert loaded.total == Counts(1, 1)
+    assert len(taken) == 1
+    assert [(record, reason) for record, _, reason in refused(home)] == [
+        ("organisation.csv:3 (O2)", "unknown_reference")
+    ]
 
 
 def test_a_folder_that_is_not_there_or_is_empty_is_said_clearly(home: Path, folder: Path) -> None:
