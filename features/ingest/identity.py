@@ -55,6 +55,8 @@ PERSONS: dict[str, pl.DataType] = {
 }
 
 _NO_ITEM = ("personal_number",)
+_PERSONAL_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:\d{15,19}[Xx]?|1[3-9]\d{9})(?![0-9A-Za-z])")
+"""An identity number, an account or a mobile phone, wherever it stands."""
 _SIGNS_FOR_X = str.maketrans("×ХΧ✕", "XXXX")
 _NEVER_IN_CODES = str.maketrans("OIZSV", "0125U")
 _FILLER = re.compile(r"[\s'`\-_.·\u2010-\u2015\u2212]+")
@@ -91,7 +93,7 @@ def organisation_ids(codes: pl.Series, names: pl.Series, known: Known) -> pl.Dat
     Returns:
         ``org_id`` (the valid 18-character code), ``repaired`` (letters were mended), ``reason`` (a key of REASONS; null
         where resolved, and where neither code nor name was given) and ``item_id`` (the work item of what is not
-        resolved; null for a personal number in the code's place, which can only be corrected at the source).
+        resolved; null for a personal number in the place of code or name, which can only be corrected at the source).
     """
     pairs = _pairs(codes, names)
     read = {given: _read_code(given) for given in pairs.get_column("given").unique()}
@@ -200,6 +202,14 @@ def shown_number(number: str | None) -> str | None:
         return None
     first, last = (6, 2) if len(tidy) in (15, 18) else (1, 1) if len(tidy) > 4 else (0, 0)
     return tidy[:first] + "*" * (len(tidy) - first - last) + tidy[len(tidy) - last :]
+
+
+def without_personal_numbers(text: str) -> str:
+    """Return text for a screen: figures like identity numbers, accounts and mobile phones are stars, credit codes stay.
+
+    For what stands in a column that should hold no such thing; a source may have slipped a column.
+    """
+    return _PERSONAL_NUMBER.sub(lambda found: found[0] if read_uscc(found[0]) else "*" * len(found[0]), text)
 
 
 def number_neighbours(number: str, keys: Keys) -> list[str]:
@@ -312,8 +322,10 @@ def _settle(
     kind: Kind, given: str | None, name: str | None, found: str | None, reason: str | None, known: Known
 ) -> tuple[str | None, str | None, str | None]:
     """Return id, reason and work item after what persons decided about a code and name."""
-    if (found is None and not name and not given) or reason in _NO_ITEM:
-        return None, reason if given or name else None, None
+    if found is None and not name and not given:
+        return None, None, None
+    if found is None and (reason in _NO_ITEM or _PERSONAL_NUMBER.search(name or "")):
+        return None, reason, None
     if found is not None and not known.decisions:
         return found, None, None
     item = item_id(kind, known.source, given, name) if found is None else conflict_item(known.source, found, name)

@@ -22,6 +22,7 @@ from features.ingest.identity import (
     person_id_of,
     person_ids,
     shown_number,
+    without_personal_numbers,
 )
 from features.ingest.keys import Keys
 
@@ -104,6 +105,27 @@ def test_what_is_not_certain_stays_unresolved_with_its_reason(given: str | None,
     assert (found["org_id"], found["reason"]) == (None, reason)
     assert reason in REASONS
     assert (found["item_id"] is None) == (reason == "personal_number")
+
+
+@pytest.mark.parametrize("name", [number(), f"李真{number()}", "13881700000", "李真(13881700000)"])
+def test_a_personal_number_in_the_place_of_a_name_makes_no_item(name: str) -> None:
+    for found in (organisation(None, name), person(None, name), person("511302199001011230", name)):
+        assert found["reason"] is not None
+        assert found["item_id"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"李真{number()}", "李真" + "*" * 18),
+        ('{"电话": "13881700000"}', '{"电话": "***********"}'),
+        ("6222020000000000000", "*" * 19),
+        ("914403001922038216", "914403001922038216"),  # a credit code of figures alone
+        (f"{REAL} 1234567.89 2301-511302-04-01-123456", f"{REAL} 1234567.89 2301-511302-04-01-123456"),
+    ],
+)
+def test_personal_numbers_are_stars_on_a_screen(text: str, shown: str) -> None:
+    assert without_personal_numbers(text) == shown
 
 
 def test_nothing_given_is_nothing_unresolved() -> None:
