@@ -6,7 +6,6 @@ after the last is gone. A run that finds a purge begun and not done finishes tha
 
 import datetime as dt
 import json
-import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ import polars as pl
 from features.clock import now
 from features.errors import InputError
 from features.ingest.redaction import expired_records, expired_values, redact
+from features.ingest.sealing import Seal
+from features.ingest.staging import clear
 from features.tables import sql
 from features.tables.columns import ZONE, Table
 from features.tables.completion import Acceptance
@@ -29,8 +30,6 @@ from features.tables.store import TableStore
 from features.tables.versions import public_schema
 
 PROJECTS_AT_ONCE = 200
-TRANSIENT = ("staging",)
-"""Folders of a home that hold delivered data only while a load runs; a killed load leaves them."""
 _QUARANTINE = "quarantine/"
 
 
@@ -60,6 +59,7 @@ class Task:
     table: type[Table]
     in_quarantine: bool
     horizon: dt.datetime
+    seal: Seal | None
 
     @property
     def place(self) -> str:
@@ -118,9 +118,9 @@ class Task:
 
     def _entries(self) -> pl.DataFrame:
         if self.rule.clock == PROJECT_ACCEPTED:
-            return expired_records(self.store.home, self.table, self._projects())
+            return expired_records(self.store.home, self.table, self._projects(), self.horizon, self.seal)
         clock = self.rule.clock_of(self.table)
-        return expired_values(self.store.home, self.table, self.rule.columns, clock, self.horizon)
+        return expired_values(self.store.home, self.table, self.rule.columns, clock, self.horizon, self.seal)
 
     def _of_accepted_projects(self, projects: pl.Series) -> pl.LazyFrame:
         return self.store.versions(self.table).filter(pl.col("project_id").is_in(projects.implode()))
@@ -140,38 +140,38 @@ class Task:
         return self.store.sensitive_path(self.table) if sensitive else self.store.path(self.table)
 
 
-def due(home: Path, at: dt.datetime) -> pl.DataFrame:
+def due(home: Path, at: dt.datetime, seal: Seal | None = None) -> pl.DataFrame:
     """Return what a run would take away: one row a rule and place, the columns of the log, state ``due``."""
-    told = [{**task.entry(task.due()), "state": "due", "at": now()} for task in _tasks(TableStore(home), at)]
+    told = [{**task.entry(task.due()), "state": "due", "at": now()} for task in _tasks(TableStore(home), at, seal)]
     return pl.DataFrame(told, schema=dict(LOG))
 
 
-def run(home: Path, *, at: dt.datetime, by: str) -> pl.DataFrame:
+def run(home: Path, *, at: dt.datetime, by: str, seal: Seal | None = None) -> pl.DataFrame:
     """Apply every rule as of a moment, and finish what a killed run began.
 
     Args:
         home: where all state lives.
         at: the moment from which ages are counted.
         by: who runs it, for the log.
+        seal: opens the sealed records of the quarantine.
 
     Returns:
         One row a rule and place that this run dealt with: the columns of the log, state ``done``.
 
     Raises:
-        InputError: the moment has not come yet.
+        InputError: the moment has not come yet, or records are sealed and no key is given.
         StoreError: another process is writing into the same home.
     """
     if at > now():
         raise InputError(f"{at.isoformat()} has not come yet.", field="as_of", mend="purge as of today or earlier.")
     store, log, run_id = TableStore(home), RetentionLog(home), uuid.uuid4().hex[:12]
     with store.writing():
-        for name in TRANSIENT:
-            shutil.rmtree(home / name, ignore_errors=True)
+        clear(home)
         left = log.unfinished()
         for entry in left.iter_rows(named=True):
-            _begun(store, entry).take()
+            _begun(store, entry, seal).take()
             log.add(**{**entry, "state": "done", "at": now(), "by": by})
-        for task in _tasks(store, at):
+        for task in _tasks(store, at, seal):
             found = task.due()
             entry = {**task.entry(found), "run_id": run_id, "by": by}
             if found.rows:
@@ -182,21 +182,21 @@ def run(home: Path, *, at: dt.datetime, by: str) -> pl.DataFrame:
     return log.read().filter(pl.col("run_id").is_in(dealt), pl.col("state") == "done")
 
 
-def _tasks(store: TableStore, at: dt.datetime) -> Iterator[Task]:
+def _tasks(store: TableStore, at: dt.datetime, seal: Seal | None) -> Iterator[Task]:
     for rule in rules():
         if rule.action == "purge":
             for name in rule.tables:
-                yield Task(store, rule, ALL_TABLES[name], in_quarantine=False, horizon=rule.horizon(at))
+                yield Task(store, rule, ALL_TABLES[name], False, rule.horizon(at), seal)
                 if rule.columns or rule.clock == PROJECT_ACCEPTED:
-                    yield Task(store, rule, ALL_TABLES[name], in_quarantine=True, horizon=rule.horizon(at))
+                    yield Task(store, rule, ALL_TABLES[name], True, rule.horizon(at), seal)
 
 
-def _begun(store: TableStore, entry: dict[str, Any]) -> Task:
+def _begun(store: TableStore, entry: dict[str, Any], seal: Seal | None) -> Task:
     """Return the task that a row of the log tells of."""
     place: str = entry["table"]
     rule = next(rule for rule in rules() if rule.rule == entry["rule"])
     table = ALL_TABLES[place.removeprefix(_QUARANTINE)]
-    return Task(store, rule, table, in_quarantine=place.startswith(_QUARANTINE), horizon=entry["horizon"])
+    return Task(store, rule, table, place.startswith(_QUARANTINE), entry["horizon"], seal)
 
 
 def _counted(rows: pl.LazyFrame, clock: str, *, parts: bool = False) -> Due:

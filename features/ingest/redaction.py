@@ -3,16 +3,19 @@
 import datetime as dt
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
 from deltalake import DeltaTable
 
-from features.ingest.quarantine import ENTRY_SCHEMA
+from features.errors import InputError
+from features.ingest.keys import DATA_KEY, KEY_FILE
+from features.ingest.quarantine import ENTRY_SCHEMA, SEALED
+from features.ingest.sealing import Seal
+from features.tables import delta
 from features.tables.columns import Table
-from features.tables.delta import scan
 from features.tables.purge import forget
 
 CHANGES = {"id": pl.String(), "raw": pl.String(), "raw_complete": pl.Boolean(), "loaded_at": ENTRY_SCHEMA["loaded_at"]}
@@ -21,7 +24,7 @@ _DATE = re.compile(r"(\d{4})\D?(\d{1,2})\D?(\d{1,2})")
 
 
 def expired_values(
-    home: Path, table: type[Table], columns: Collection[str], clock: str, horizon: dt.datetime
+    home: Path, table: type[Table], columns: Collection[str], clock: str, horizon: dt.datetime, seal: Seal | None
 ) -> pl.DataFrame:
     """Return the entries of a table that still hold values whose time is over.
 
@@ -31,34 +34,44 @@ def expired_values(
         columns: the columns whose values go.
         clock: the column that starts their time; where the record's own cannot be read, the load counts.
         horizon: values from before this moment go.
+        seal: opens and closes sealed records.
 
     Returns:
-        Columns as ``CHANGES``. A record that is no JSON object cannot be parted and goes whole.
+        Columns as ``CHANGES``. A record that is no JSON object of cells cannot be parted and goes whole.
+
+    Raises:
+        InputError: a record from before the moment is sealed, and no key is given.
     """
     names = {name for column in columns for name in (column, _label(table, column))}
     clocks = [clock, _label(table, clock)]
     changes: list[dict[str, object]] = []
-    for entry in _entries(home, table).iter_rows(named=True):
-        record = _record(entry["raw"])
-        moment: dt.datetime = entry["loaded_at"]
-        day = moment.date() if record is None else _day(record, clocks) or moment.date()
+    for entry, record in _entries(home, table, horizon, seal):
+        loaded: dt.datetime = entry["loaded_at"]
+        day = loaded.date() if record is None else _day(record, clocks) or loaded.date()
         if day >= horizon.date():
             continue
         if record is None:
             changes.append({**entry, "raw": "", "raw_complete": False})
         elif any(record.get(name) is not None for name in names):
             kept = {name: value for name, value in record.items() if name not in names}
-            changes.append({**entry, "raw": json.dumps(kept, ensure_ascii=False)})
+            raw = json.dumps(kept, ensure_ascii=False)
+            sealed = seal is not None and entry["raw_encoding"] == SEALED
+            changes.append({**entry, "raw": seal.close([raw])[0] if seal and sealed else raw})
     return pl.DataFrame(changes, schema=CHANGES)
 
 
-def expired_records(home: Path, table: type[Table], projects: Collection[str]) -> pl.DataFrame:
-    """Return the entries of a table that name one of some projects; their records go whole. Columns as ``CHANGES``."""
+def expired_records(
+    home: Path, table: type[Table], projects: Collection[str], horizon: dt.datetime, seal: Seal | None
+) -> pl.DataFrame:
+    """Return the entries of a table that name one of some projects; their records go whole.
+
+    Arguments, columns and errors as ``expired_values``.
+    """
     wanted = set(projects)
     named = [
         {**entry, "raw": "", "raw_complete": False}
-        for entry in _entries(home, table).iter_rows(named=True)
-        if not wanted.isdisjoint(str(value) for value in (_record(entry["raw"]) or {}).values())
+        for entry, record in (_entries(home, table, horizon, seal) if wanted else ())
+        if not wanted.isdisjoint(str(value) for value in (record or {}).values())
     ]
     return pl.DataFrame(named, schema=CHANGES)
 
@@ -73,9 +86,22 @@ def redact(home: Path, changes: pl.DataFrame) -> None:
     forget(path)
 
 
-def _entries(home: Path, table: type[Table]) -> pl.DataFrame:
-    rows = scan(home / "quarantine" / "entries", ENTRY_SCHEMA)
-    return rows.filter(pl.col("table") == table.NAME, pl.col("raw") != "").select(*CHANGES).collect()
+def _entries(
+    home: Path, table: type[Table], horizon: dt.datetime, seal: Seal | None
+) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
+    """Yield the entries of a table that keep a record, each with its cells; None where it has none to tell apart."""
+    rows = delta.scan(home / "quarantine" / "entries", ENTRY_SCHEMA)
+    kept = rows.filter(pl.col("table") == table.NAME, pl.col("raw") != "").select(*CHANGES, "raw_encoding").collect()
+    closed = kept.filter(pl.col("raw_encoding") == SEALED, pl.col("loaded_at") < horizon)
+    if seal is None and not closed.is_empty():
+        message = f"{closed.height} refused records of {table.NAME} are sealed, and some of their values are to go."
+        raise InputError(message, field=DATA_KEY, mend=f"give the key of the loads in {DATA_KEY} or {KEY_FILE}.")
+    for part in kept.iter_slices(10_000):
+        for entry in part.iter_rows(named=True):
+            if entry["raw_encoding"] != SEALED:
+                yield entry, _record(entry["raw"])
+            elif seal is not None:
+                yield entry, _record(seal.open([entry["raw"]])[0])
 
 
 def _record(raw: str) -> dict[str, Any] | None:
@@ -83,7 +109,10 @@ def _record(raw: str) -> dict[str, Any] | None:
         content: object = json.loads(raw)
     except ValueError:
         return None
-    return cast(dict[str, Any], content) if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        return None
+    cells = cast(dict[str, Any], content)
+    return None if isinstance(cells.get("cells"), list) else cells
 
 
 def _day(record: dict[str, Any], clocks: Collection[str]) -> dt.date | None:

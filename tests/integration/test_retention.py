@@ -2,31 +2,40 @@
 
 import datetime as dt
 import json
+import os
 import random
 import shutil
 import struct
 import subprocess
 import sys
 import time
-from dataclasses import replace
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
-from features.clock import SHANGHAI
+from features.clock import SHANGHAI, now
 from features.errors import CatalogueError, InputError
-from features.ingest.quarantine import Quarantine, Rejection
+from features.ingest.intake import Counts, Intake, MappedBatch
+from features.ingest.quarantine import GIVEN, SEALED, Quarantine, Rejection
+from features.ingest.sealing import Seal
 from features.retention_run import due, run
 from features.tables.columns import Table
 from features.tables.completion import Acceptance
 from features.tables.contract import ALL_TABLES
+from features.tables.organisations import Person
+from features.tables.projects import Project
 from features.tables.purge import RetentionLog, purged
 from features.tables.reference import AccessLog
 from features.tables.results import SmokeIndex
 from features.tables.retention import checked, past_keeping, purged_columns, rules, without_expired_values
-from features.tables.site import Attendance
+from features.tables.site import Attendance, KeyPersonnel
 from features.tables.store import TableStore
 
 ROOT = Path(__file__).parents[2]
@@ -138,6 +147,24 @@ def test_refused_records_lose_the_values_and_can_still_be_replayed(home: Path) -
     assert (entries["3"]["raw"], entries["3"]["raw_complete"]) == ("", False)
 
 
+def test_sealed_records_are_parted_under_their_key_and_never_dropped_without_it(home: Path) -> None:
+    seal = Seal(bytes(range(64)))
+    record = json.dumps({"longitude": str(OLD_LONGITUDE), "latitude": "30.5", "method": "card", "punched_at": str(OLD)})
+    closed = seal.close([record])[0]
+    sealed = {"raw": closed, "raw_encoding": SEALED, "waiting": True, "feed": "P00/attendance"}
+    entry = {**asdict(refused(4, "")), **sealed, "source_code": "P00"}
+    quarantine = Quarantine(home, seal)
+    quarantine.add_frame(pl.DataFrame([entry]).select(*GIVEN), OLD)
+
+    with pytest.raises(InputError, match="SMOKE_DATA_KEY"):
+        run(home, at=AT, by="u1")
+    run(home, at=AT, by="u1", seal=seal)
+
+    (kept,) = quarantine.waiting("attendance")
+    assert json.loads(kept.get_column("raw")[0]) == {"method": "card", "punched_at": str(OLD)}
+    assert closed not in "".join(path.read_text(errors="ignore") for path in home.rglob("*") if path.is_file())
+
+
 def test_the_log_says_what_went_and_a_second_run_finds_nothing(home: Path) -> None:
     first = run(home, at=AT, by="u1").filter(rule="punch_coordinates")
     assert first.select("table", "columns", "rows", "oldest", "newest", "by", "basis").rows() == [
@@ -222,6 +249,76 @@ def test_values_whose_time_is_over_are_never_stored(home: Path) -> None:
     assert purged_columns(Attendance) == ["longitude", "latitude"]
     undated = without_expired_values(rows.drop("punched_at"), Attendance, AT)
     assert undated.get_column("latitude").null_count() == 3
+
+
+def test_the_same_delivery_loaded_again_brings_nothing_back_and_changes_nothing(tmp_path: Path) -> None:
+    store, at = TableStore(tmp_path / "home"), now()
+    old, young = at - dt.timedelta(days=45), at - dt.timedelta(days=2)
+    put(store, Project, {"project_id": "P1"}, {"project_id": "P2"})
+    put(store, KeyPersonnel, {"kp_id": "K1"})
+    put(store, Person, {"person_id": "p1"})
+    punches = [punch(1, old, OLD_LONGITUDE), punch(2, young, YOUNG_LONGITUDE), punch(3, old, OLD_LONGITUDE, "P2")]
+    loads = iter([old, at, at, at])
+
+    def loaded() -> Counts:
+        batch = MappedBatch(pl.DataFrame(punches), pl.Series([f"f:{n}" for n in range(3)]), lambda _: [])
+        with store.writing():
+            intake = Intake(store, next(loads))
+            intake.take(Attendance, [batch], source_code="P00", feed="P00/attendance")
+            return intake.finish().feeds["P00/attendance"]
+
+    assert loaded() == Counts(read=3, loaded=3)
+    assert coordinates(store.home)["A000001"] != (None, None)
+
+    run(store.home, at=at, by="u1")
+    assert loaded() == Counts(read=3, unchanged=3)
+    assert files_with(store.home, OLD_LONGITUDE) == []
+
+    accepted = {"acceptance_id": "1", "project_id": "P2", "accept_type": "completion", "result": "pass"}
+    put(store, Acceptance, {**accepted, "accepted_at": at - dt.timedelta(days=400)})
+    run(store.home, at=at, by="u1")
+    assert set(coordinates(store.home)) == {"A000001", "A000002"}
+    assert loaded() == Counts(read=3, unchanged=3)
+    assert set(coordinates(store.home)) == {"A000001", "A000002"}
+
+    # A first delivery that comes too late is stored without what is over.
+    punches.append(punch(4, old, OLD_LONGITUDE))
+    punches.pop(0)
+    assert loaded() == Counts(read=3, loaded=1, unchanged=2)
+    assert coordinates(store.home)["A000004"] == (None, None)
+    assert files_with(store.home, OLD_LONGITUDE) == []
+
+
+@pytest.fixture
+def postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A database of its own on the PostgreSQL server that tests are given, named as the home's SQL tables."""
+    address = os.environ.get("SMOKE_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
+    server, name = sa.create_engine(address, isolation_level="AUTOCOMMIT"), f"retention_{uuid.uuid4().hex[:12]}"
+    try:
+        with server.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    except OperationalError:
+        if os.environ.get("SMOKE_REQUIRE_SERVICES") == "1":
+            raise
+        pytest.skip(f"no PostgreSQL answers at {address}")
+    url = sa.make_url(address).set(database=name).render_as_string(hide_password=False)
+    monkeypatch.setenv("SMOKE_DATABASE_URL", url)
+    yield url
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    server.dispose()
+
+
+def test_access_logs_go_from_postgresql_too(tmp_path: Path, postgres: str) -> None:
+    store = TableStore(tmp_path / "home")
+    assert store.url == postgres
+    for days in (1090, 1100):
+        line = {"user_id": "someone", "table_name": "person", "purpose": "why", "fields_read": "[]"}
+        put(store, AccessLog, {"log_id": f"L{days}", "accessed_at": AT - dt.timedelta(days=days), **line})
+
+    run(store.home, at=AT, by="u1")
+
+    assert store.versions(AccessLog).select("log_id").collect().to_series().to_list() == ["L1090"]
 
 
 def test_procurement_documents_are_kept_fifteen_years() -> None:
