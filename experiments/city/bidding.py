@@ -110,7 +110,7 @@ def lots_of(
         owner=projects["owner_no"].to_numpy()[row],
         ward=projects["ward"].to_numpy()[row],
         kind=kind,
-        skill=np.where(main, projects["skill"].to_numpy()[row], None),
+        skill=np.where(main, projects["skill"].to_numpy()[row], ""),
         honest=np.where(main, projects["honest"].to_numpy()[row], True).astype(bool),
         group=group,
         method=t.method[tender],
@@ -133,10 +133,8 @@ def _repeat(group: np.ndarray) -> np.ndarray:
 def bidder_counts(lots: Lots, rng: np.random.Generator) -> np.ndarray:
     """Return how many firms would bid for each lot if nobody arranged anything."""
     n = len(lots)
-    mean = np.select(
-        [lots.evaluation == "average_benchmark", lots.evaluation == "reasonable_low_price", lots.evaluation == "random_draw",
-         lots.evaluation == "lowest_evaluated"], [7.0, 6.0, 14.0, 4.5], 4.5,
-    )  # fmt: skip
+    rules = ("average_benchmark", "reasonable_low_price", "random_draw")
+    mean = np.select([lots.evaluation == rule for rule in rules], [7.0, 6.0, 14.0], 4.5)
     mean = mean * np.clip(0.85 + 0.12 * np.log(lots.estimate / 5e6), 0.5, 1.5)
     mean = np.where(np.isin(lots.trade, WORKS), mean, np.minimum(mean, 2.5))
     more = rng.negative_binomial(1.6, 1.6 / (1.6 + np.maximum(mean, 0.2)))

@@ -6,6 +6,7 @@ One pass over the lots that a group works on; everything else is decided by ever
 import numpy as np
 
 from experiments.city.bidding import Bids, Lots
+from experiments.city.layout import TRADE_NO
 from experiments.city.planning import Market
 from experiments.city.schemes import Entrants, Role, agencies, execution, experts, likeness, rigging, tenderers
 from experiments.city.tendering import Tenders
@@ -34,6 +35,7 @@ def entrants(m: Market, lots: Lots, rng: np.random.Generator) -> dict[int, Entra
 
 def act(m: Market, lots: Lots, t: Tenders, bids: Bids, rng: np.random.Generator) -> None:
     """Set the prices, desks and partners of bids on the lots that groups work on (in place)."""
+    _pair_up(m, lots, t, bids, rng)
     starts = np.searchsorted(bids.lot, np.arange(len(lots) + 1))
     frame = m.population.groups
     members, leads, agents = frame["member_nos"], m.group["lead_no"], m.group["agency_no"]
@@ -63,7 +65,7 @@ def act(m: Market, lots: Lots, t: Tenders, bids: Bids, rng: np.random.Generator)
             bids.price[here] = np.where(best, execution.prices("", how, control, price, _as_lead(role), rng), price)
             bids.quality[here] = np.where(best, 0.9, bids.quality[here])
         elif kind == "joint_venture":
-            bids.partner[here] = np.where(role == Role.KIN, members[group][1], -1)
+            bids.partner[here] = np.where(role == Role.KIN, members[group][1], bids.partner[here])
         bids.hand[here] = likeness.desks(kind, bids.hand[here], group % 97, rng)
         good = 0.93 if kind in execution.KINDS or kind in execution.ALIKE or kind == "bought_withdrawal" else 0.78
         favoured = (rule == "comprehensive") & np.isin(role, [Role.LEAD, Role.RIVAL])
@@ -71,6 +73,17 @@ def act(m: Market, lots: Lots, t: Tenders, bids: Bids, rng: np.random.Generator)
         weak = (role == Role.COVER) | (role == Role.STEER)
         weak = weak | ((role == Role.HONEST) & (kind == "tailored_terms"))
         bids.quality[here] = np.where(weak, bids.quality[here] * 0.75, bids.quality[here])
+
+
+def _pair_up(m: Market, lots: Lots, t: Tenders, bids: Bids, rng: np.random.Generator) -> None:
+    """Let some bidders of large lots bring a designer or a second builder, as the documents allow."""
+    allowed = t.consortia[lots.tender[bids.lot]]
+    epc = lots.object_type[bids.lot] == "epc"
+    joined = allowed & (bids.role == Role.HONEST) & (rng.random(len(bids)) < np.where(epc, 0.5, 0.1))
+    trade = np.where(epc, TRADE_NO["design"], lots.trade[bids.lot])
+    low, high = np.array(m.plan.starts)[trade], np.array(m.plan.starts)[trade + 1]
+    other = bids.org // m.plan.size * m.plan.size + low + (rng.random(len(bids)) * (high - low)).astype(int)
+    bids.partner = np.where(joined & (other != bids.org), other, bids.partner)
 
 
 def _as_lead(role: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ SCHEMES: dict[str, Kind] = {
     "rotating_ring": Kind("bid_rigging", 14, TENDER, members=5, quota=14, gain=0.06),
     "one_hand": Kind("bid_rigging", 12, TENDER, members=5, quota=12, gain=0.05),
     "benchmark_ring": Kind("bid_rigging", 9, TENDER, members=7, quota=12, gain=0.04),
-    "cover_for_hire": Kind("bid_rigging", 8, ("tender", "procurement"), members=3, quota=12, gain=0.05),
+    "cover_for_hire": Kind("bid_rigging", 6, ("tender", "procurement"), members=3, quota=12, gain=0.05),
     "territory_ring": Kind("bid_rigging", 7, TENDER, members=4, quota=12, gain=0.06),
     "bought_withdrawal": Kind("bid_rigging", 4, TENDER, members=2, gain=0.03),
     "licence_lending": Kind("winner_vs_builder", 7, TENDER, gain=0.03),
@@ -95,7 +95,7 @@ LOOK_ALIKES: dict[str, Kind] = {
 
 TOUCHED_PROJECTS = 0.093
 """Chance that a project is touched, so that TOUCHED of the lots are (a scheme covers part of its lots); measured."""
-ALIKE_PROJECTS = 0.115
+ALIKE_PROJECTS = 0.12
 """The same for LOOK_ALIKE."""
 
 # The law's amounts, CNY. 必须招标的工程项目规定 (2018) art. 5.

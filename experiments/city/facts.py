@@ -150,6 +150,9 @@ EXECUTION_LOOK_ALIKES = {
     "small_nature": "works that are small by nature: village roads, each in its own village",
 }
 
+GROWING_ITEMS = (1, 4, 8)
+"""Places (0 = the first) of the items of a bill whose quantity grows where a scheme or honest ground makes it grow."""
+
 
 @dataclass(frozen=True)
 class Population:

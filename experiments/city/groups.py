@@ -17,6 +17,7 @@ import polars as pl
 from experiments.city.defaults import (
     ALIKE_PROJECTS,
     LOOK_ALIKES,
+    PROJECT_TYPES,
     SCHEMES,
     SKILLS,
     TOUCHED_PROJECTS,
@@ -63,8 +64,11 @@ def groups(
             total = sum(kind.weight for kind in kinds.values())
             for name, kind in kinds.items():
                 lots = WARD_PROJECTS * plan.scale ** (4 / 3) * share * kind.weight / total
-                for order in range(max(len(kind.types), round(lots / kind.quota))):
-                    row = maker.group(name, kind, honest=honest, order=order)
+                many = max(len(kind.types), round(lots / kind.quota))
+                for order in range(many):
+                    row = maker.group(
+                        name, kind, honest=honest, order=order, weight=_expected(kinds, kind, order, many)
+                    )
                     rows.append(row)
                     kin += _kin(row)
     frame = pl.DataFrame(rows, schema=FIELDS).with_row_index("group_no").cast({"group_no": pl.Int64})
@@ -84,13 +88,11 @@ class _Maker:
         self.columns = {name: values[self.first : self.first + plan.size] for name, values in columns.items()}
         self.specialty = specialty[ward * plan.experts : (ward + 1) * plan.experts]
         self.taken: set[int] = set()
-        self.skills = [name for name, _ in SKILLS]
-        self.turn = 0
+        self.load = {name: 0.0 for name, _ in SKILLS}
 
-    def group(self, name: str, kind: Kind, *, honest: bool, order: int) -> dict[str, object]:
-        """Return one group of a kind: who leads, who helps, whom they hold."""
-        self.turn += 1
-        skill = None if honest else self.skills[(self.turn + order) % 3]
+    def group(self, name: str, kind: Kind, *, honest: bool, order: int, weight: float) -> dict[str, object]:
+        """Return one group of a kind: who leads, who helps, whom they hold; ``weight``: its share of touched lots."""
+        skill = None if honest else self._skill(weight)
         project_type = kind.types[order % len(kind.types)]
         trade = self._trade(name, project_type)
         team = self._firms(trade, 1 + kind.members, keep=not honest)
@@ -115,6 +117,12 @@ class _Maker:
             "member_nos": [int(x) for x in team],
             "expert_nos": sorted(int(x) for x in experts),
         }
+
+    def _skill(self, weight: float) -> str:
+        """Deal the skills out so that each has its share of the lots."""
+        skill = min(SKILLS, key=lambda s: (self.load[s[0]] + weight) / s[1])[0]
+        self.load[skill] += weight
+        return skill
 
     def _trade(self, name: str, project_type: str) -> int:
         if project_type == "procurement":
@@ -162,13 +170,31 @@ class _Maker:
         return self.first + low + int(self.rng.choice(small))
 
 
+def _expected(kinds: dict[str, Kind], kind: Kind, order: int, many: int) -> float:
+    """Return the share of touched lots that the ``order``-th of ``many`` groups of a kind will have, about."""
+    mine = kind.types[order % len(kind.types)]
+    rivals = sum(other.weight for other in kinds.values() if mine in other.types)
+    same = sum(1 for other in range(many) if kind.types[other % len(kind.types)] == mine)
+    return dict(PROJECT_TYPES)[mine] * kind.weight / rivals / same
+
+
 def _kin(row: dict[str, object]) -> list[tuple[int, int, str]]:
     """Return what ties of a group stand in the register of companies."""
     members = row["member_nos"]
     assert isinstance(members, list)
     if row["kind"] == "family_firms":  # brothers: their own firms, one telephone, a share of each other's
         return [(m, members[0], what) for m in members[1:] for what in ("phone", "holding")]
-    if row["analysis"] != "bid_rigging" or row["honest"]:
+    if row["kind"] == "neighbour_agency":  # one office building, nothing else
+        return [(members[0], int(str(row["agency_no"])), "address")]
+    if row["honest"]:
+        return []
+    lead, skill = int(members[0]), str(row["skill"])
+    if row["analysis"] == "tenderer_repeat_winner" and skill == "clumsy":  # the official's share
+        return [(lead, int(str(row["owner_no"])), "owner_share")]
+    if row["analysis"] == "agency_ties" and skill != "careful":
+        ties = ("phone", "address") if skill == "clumsy" else ("holding",)
+        return [(lead, int(str(row["agency_no"])), what) for what in ties]
+    if row["analysis"] != "bid_rigging":
         return []
     ties = KIN[str(row["skill"])]
     return [(m, members[0], what) for order, m in enumerate(members[1:]) for what in ties if order % 2 == 0]

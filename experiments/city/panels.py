@@ -1,8 +1,8 @@
 """Who evaluates and how they mark: draws from the pool with avoidance, declined seats, points by judgement.
 
 Panels have five members, seven for large works, one of them the tenderer's (招标投标法 art. 37: experts are at least
-two thirds). Experts of the lot's trade are drawn at random among those who are not tied to a bidder; a group's experts come
-by luck that was helped.
+two thirds). Experts of the lot's trade are drawn at random among those who are not tied to a bidder; a group's experts
+come by luck that was helped.
 """
 
 from dataclasses import dataclass
@@ -169,7 +169,7 @@ def _lift(m: Market, lots: Lots, bids: Bids, bid: np.ndarray, seat: np.ndarray, 
     for kind in experts.KINDS:
         for lot in np.unique(bids.lot[bid[kinds == kind]]):
             here = np.flatnonzero(bids.lot[bid] == lot)
-            gift = experts.bias(kind, lots.skill[lot], expert[here], groups[int(lots.group[lot])].to_list())
+            gift = experts.bias(kind, str(lots.skill[lot]), expert[here], groups[int(lots.group[lot])].to_list())
             lead = bids.role[bid[here]] == Role.LEAD
             lift[here] = np.where(lead, gift, -0.35 * gift)
     return lift

@@ -60,7 +60,8 @@ def market(plan: Layout, population: Population) -> Market:
         np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1) + np.arange(plan.wards)[:, None]
     ).ravel()
     frame = population.groups
-    group = {name: frame[name].to_numpy() for name in frame.columns if frame[name].dtype != pl.List(pl.Int32)}
+    plain = [name for name in frame.columns if frame[name].dtype != pl.List(pl.Int32)]
+    group = {name: (frame[name].fill_null("") if name == "skill" else frame[name]).to_numpy() for name in plain}
     each = len(frame) // plan.wards
     menu = {}
     for kind in TYPES:
@@ -77,7 +78,7 @@ def projects(m: Market, first: int, count: int, rng: np.random.Generator) -> pl.
     """Return projects ``first`` to ``first + count`` of the city, in the order of time.
 
     Columns: no, project_id, ptype, ward, anchor (notice, purchase or event), group_no (-1 = none), kind, skill, honest,
-    owner_no, region, sector, trade, estimate, longitude, latitude, project_code, name.
+    owner_no, region, sector, trade, estimate, longitude, latitude, name, planned_at, project_code.
     """
     no = np.arange(first, first + count)
     ward = no % m.plan.wards
@@ -99,7 +100,7 @@ def projects(m: Market, first: int, count: int, rng: np.random.Generator) -> pl.
     moment = np.sort((first + rng.random(count) * count) / m.population.projects) * 0.985 * span
     anchor = np.datetime64(CITY_START, "s") + moment.astype("timedelta64[s]")
     place = np.column_stack([m.org["longitude"][owner], m.org["latitude"][owner]]) + rng.normal(0, 0.05, (count, 2))
-    return pl.DataFrame(
+    frame = pl.DataFrame(
         {
             "no": no,
             "ptype": ptype,
@@ -107,7 +108,7 @@ def projects(m: Market, first: int, count: int, rng: np.random.Generator) -> pl.
             "anchor": anchor.astype("datetime64[us]"),
             "group_no": group_no,
             "kind": kind,
-            "skill": np.where(has, m.group["skill"][group_no], None),
+            "skill": np.where(has, m.group["skill"][group_no], ""),
             "honest": np.where(has, m.group["honest"][group_no], True).astype(bool),
             "owner_no": owner,
             "region": m.org["region"][owner].astype(np.int64),
@@ -118,6 +119,7 @@ def projects(m: Market, first: int, count: int, rng: np.random.Generator) -> pl.
             "latitude": np.round(place[:, 1], 6),
         }
     ).with_columns(_names(m, no, owner, trade, ptype, rng))
+    return frame.with_columns(_codes(frame, rng)).drop("code_tail")
 
 
 def _owners(
@@ -178,6 +180,20 @@ def _sizes(ptype: np.ndarray, kind: np.ndarray, rng: np.random.Generator) -> np.
     size = np.where(kind == "emergency_abuse", LIMIT_WORKS * (1.0 + 2.5 * even), size)
     ring = ~cut & (ptype == "tender") & (kind != "") & (kind != "direct_then_grow")
     return np.round(np.where(ring, np.maximum(size, LIMIT_WORKS * (1.05 + even)), size), -3)
+
+
+def _codes(frame: pl.DataFrame, rng: np.random.Generator) -> list[pl.Series]:
+    """Return when each project was planned, and its national code; a quarter of the emergencies never get one."""
+    n = len(frame)
+    urgent = (frame["ptype"] == "emergency").to_numpy()
+    lead = np.select([urgent, (frame["ptype"] == "procurement").to_numpy()], [0, 40], 90)
+    days = (lead + rng.integers(5, 60, n) * ~urgent).astype("timedelta64[D]")
+    planned = pl.Series((frame["anchor"].to_numpy() - days).astype("datetime64[us]"))
+    code = planned.dt.strftime("%y%m") + "-" + frame["code_tail"]
+    return [
+        planned.alias("planned_at"),
+        code.set(pl.Series(urgent & (rng.random(n) < 0.25)), None).alias("project_code"),
+    ]
 
 
 HAZARDS = ["山体滑坡抢险治理工程", "水毁道路抢修工程", "河堤决口抢险工程", "房屋险情排除工程", "管网爆裂抢修工程"]

@@ -48,8 +48,8 @@ def population(seed: int, projects: int) -> Population:
         wards=plan.wards,
         organisations=organisations,
         persons=persons,
-        employment=_employment(organisations, persons, rng),
-        experts=experts,
+        employment=pl.concat([_employment(organisations, persons, rng), _experts_past(made, experts)]),
+        experts=_experts_now(made, experts),
         shareholdings=_shareholdings(organisations, kin, rng),
         groups=made,
         regions=_regions(),
@@ -311,15 +311,46 @@ def _employment(organisations: pl.DataFrame, persons: pl.DataFrame, rng: np.rand
     return pl.concat([first, second.filter(pl.Series(moved))]).cast({"org_no": pl.Int32}).sort("person_no")
 
 
+def _conflicts(groups: pl.DataFrame, experts: pl.DataFrame) -> pl.DataFrame:
+    """Return the experts with an interest in a bidder: expert_no, person_no, org_no, skill."""
+    chosen = groups.filter(pl.col("kind") == "conflicted_expert").select(
+        pl.col("expert_nos").list.first().alias("expert_no"), pl.col("lead_no").alias("org_no"), "skill"
+    )
+    return chosen.unique("expert_no", keep="first").join(experts.select("expert_no", "person_no"), on="expert_no")
+
+
+def _experts_now(groups: pl.DataFrame, experts: pl.DataFrame) -> pl.DataFrame:
+    """Let the clumsy of them stand in the pool with the bidder as their employer."""
+    open_ones = _conflicts(groups, experts).filter(pl.col("skill") == "clumsy").select("expert_no", "org_no")
+    joined = experts.join(open_ones, on="expert_no", how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("org_no", "employer_org_no").alias("employer_org_no")).drop("org_no")
+
+
+def _experts_past(groups: pl.DataFrame, experts: pl.DataFrame) -> pl.DataFrame:
+    """Let those who hide half of it have been insured by the bidder until lately; the careful are paid in cash."""
+    once = _conflicts(groups, experts).filter(pl.col("skill") == "practised")
+    return once.select(
+        "person_no", "org_no", pl.lit("2022-01").alias("from_month"), pl.lit("2023-06").alias("to_month")
+    ).cast({"org_no": pl.Int32, "person_no": pl.Int32})
+
+
 def _shareholdings(organisations: pl.DataFrame, kin: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     """Return who holds what: the legal representative most of it, a partner the rest; relatives a minor share."""
     firms = organisations.filter(pl.col("ownership").is_in(["private", "collective", "foreign"]))
     main = np.round(rng.choice([0.51, 0.6, 0.7, 0.8, 0.9, 1.0], len(firms), p=[0.15, 0.2, 0.2, 0.2, 0.1, 0.15]), 2)
-    cross = kin.filter(pl.col("what") == "holding").unique("org_no", keep="first")
-    cross = cross.join(organisations.select("org_no", "legal_rep_person_no"), left_on="like_org_no", right_on="org_no")
-    cross = cross.select("org_no", pl.col("legal_rep_person_no").alias("kin_person_no"))
+    cross = kin.filter(pl.col("what").is_in(["holding", "owner_share"])).unique("org_no", keep="first")
+    holders = organisations.select(
+        "org_no", pl.coalesce("staff_person_no", "legal_rep_person_no").alias("kin_person_no")
+    )
+    cross = cross.join(holders, left_on="like_org_no", right_on="org_no").select("org_no", "kin_person_no")
     base = firms.select("org_no", "legal_rep_person_no", "agent_person_no").with_columns(pl.Series(main).alias("main"))
     base = base.join(cross, on="org_no", how="left", maintain_order="left")
+    base = base.with_columns(
+        pl.when(pl.col("kin_person_no").is_not_null())
+        .then(pl.min_horizontal("main", pl.lit(0.7)))
+        .otherwise("main")
+        .alias("main")
+    )
     major = base.select(
         "org_no", pl.col("legal_rep_person_no").alias("holder_person_no"), pl.col("main").alias("ratio")
     )

@@ -7,14 +7,14 @@ model tender documents); with lowest prices the cheapest valid bid wins; a rando
 import numpy as np
 
 from experiments.city.bidding import Bids, Lots
-from experiments.city.panels import Marks, Panels
+from experiments.city.panels import Marks
 from experiments.city.schemes import Role, agencies
 from experiments.city.tendering import Tenders
 
 REASONS = ("non_responsive", "qualification", "signature", "bond", "false_material")
 
 
-def rank(t: Tenders, lots: Lots, bids: Bids, marks: Marks, panels: Panels, rng: np.random.Generator) -> None:
+def rank(t: Tenders, lots: Lots, bids: Bids, marks: Marks, rng: np.random.Generator) -> None:
     """Set status, reason and points of all bids (in place): a lot's winner is ``awarded``, the next two candidates."""
     count = len(lots)
     over = bids.price > lots.control[bids.lot]
@@ -24,7 +24,7 @@ def rank(t: Tenders, lots: Lots, bids: Bids, marks: Marks, panels: Panels, rng: 
         over, "price_over_limit", np.where(out, np.array(REASONS)[rng.integers(0, len(REASONS), len(bids))], "")
     )
     valid = ~(over | out)
-    points = _points(t, lots, bids, marks, panels, valid, rng)
+    points = _points(t, lots, bids, marks, valid, rng)
     order = _order(lots, bids, points["total"], valid)
     starts = np.searchsorted(bids.lot, np.arange(count + 1))
     for lot in np.flatnonzero(lots.kind == "rival_disqualification"):
@@ -48,7 +48,7 @@ def rank(t: Tenders, lots: Lots, bids: Bids, marks: Marks, panels: Panels, rng: 
 
 
 def _points(
-    t: Tenders, lots: Lots, bids: Bids, marks: Marks, panels: Panels, valid: np.ndarray, rng: np.random.Generator
+    t: Tenders, lots: Lots, bids: Bids, marks: Marks, valid: np.ndarray, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Return price points (of 100 or of the price's weight), marks, and their sum."""
     count, lot = len(lots), bids.lot
@@ -67,7 +67,7 @@ def _points(
     share = np.clip(1 - np.where(away > 0, 1.0, 0.5) * np.abs(away) * np.where(rule == "comprehensive", 2.0, 1.0), 0, 1)
     share = np.where(rule == "random_draw", rng.random(len(bids)), share)
     weight = np.where(rule == "comprehensive", t.price_weight[tender], 1.0)
-    marked = _marked(bids, marks, panels)
+    marked = _marked(bids, marks)
     price_points = np.where(valid, share * weight * 100, 0.0)
     return {"price": np.round(price_points, 2), "marks": marked, "total": np.round(price_points + marked, 2)}
 
@@ -90,7 +90,7 @@ def _trimmed(price: np.ndarray, valid: np.ndarray, lot: np.ndarray, count: int) 
     return (total - ends) / np.maximum(1, many - 2 * cut)
 
 
-def _marked(bids: Bids, marks: Marks, panels: Panels) -> np.ndarray:
+def _marked(bids: Bids, marks: Marks) -> np.ndarray:
     """Return the members' mean points of each bid; 0 where only the price counts."""
     total = np.bincount(marks.bid, weights=marks.score, minlength=len(bids))
     seats = np.bincount(marks.bid, minlength=len(bids)) / 5  # factors a seat

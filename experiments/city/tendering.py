@@ -43,6 +43,7 @@ class Tenders:
     clarifications: np.ndarray
     retender: np.ndarray  # a first round failed
     main: np.ndarray
+    consortia: np.ndarray  # bids of several firms together are allowed
 
     def __len__(self) -> int:
         return len(self.row)
@@ -101,6 +102,7 @@ def tenders(m: Market, projects: pl.DataFrame, pieces: pl.DataFrame, rng: np.ran
         + (kind == "rival_disqualification"),
         retender=(rng.random(len(row)) < 0.03) & (kind == ""),
         main=frame["main"].to_numpy(),
+        consortia=(size > 1.2e7) & ((rng.random(len(row)) < 0.6) | (kind == "joint_venture")),
     )
 
 
@@ -126,7 +128,7 @@ def _evaluations(
     kind: np.ndarray, object_type: np.ndarray, method: np.ndarray, bought: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     n = len(kind)
-    rules, shares = zip(*WORKS_RULES, strict=True)
+    rules, shares = [rule for rule, _ in WORKS_RULES], [share for _, share in WORKS_RULES]
     works = np.array(rules)[rng.choice(len(rules), n, p=shares)]
     cheap = np.isin(method, ["competitive_negotiation", "inquiry"]) | (rng.random(n) < 0.3)
     bought_rule = np.where(cheap & np.isin(object_type, ["goods", "works"]), "lowest_evaluated", "comprehensive")
