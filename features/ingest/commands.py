@@ -21,6 +21,7 @@ from rich.table import Table as Grid
 
 from features.clock import now
 from features.errors import InputError
+from features.ingest.identity import without_personal_numbers
 from features.ingest.ocds import Loaded, load_ocds, replay_ocds
 from features.ingest.ocds_files import SOURCE as OCDS
 from features.ingest.ocds_files import Delivery
@@ -119,7 +120,7 @@ def show(
     found = _plain(Quarantine(home, seal_of(home, os.environ)).show(entry))
     in_shape = found["source"] in (OCDS, TABLES) or found["waiting"]
     hide = _without_personal_data if in_shape else _only_public_cells
-    found["raw"] = hide(str(found["table"]), str(found["raw"]))
+    found["raw"] = without_personal_numbers(hide(str(found["table"]), str(found["raw"])))
     _print_one(found, output)
 
 

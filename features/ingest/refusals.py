@@ -7,6 +7,7 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
+from features.ingest.identity import without_personal_numbers
 from features.ingest.quarantine import GIVEN, MASK, SEALED, VALUE_MAX
 from features.ingest.sealing import Seal
 from features.ingest.table_cells import REASONS
@@ -34,7 +35,7 @@ def entries(
     said = _sentences(failures.select("field", "reason").unique(), table)
     columns = table.columns()
     shown = [name for name in columns if table.about(name)["personal_data_class"] == "none"]
-    value = pl.col("value").fill_null("")
+    value = pl.col("value").fill_null("").map_elements(without_personal_numbers, return_dtype=pl.String)
     cut = pl.when(value.str.len_chars() <= VALUE_MAX).then(value).otherwise(value.str.slice(0, VALUE_MAX - 1) + "…")
     hidden = (value != "") & (pl.col("field") != "") & ~pl.col("field").is_in(shown)
     place = pl.col("place").str

@@ -16,6 +16,7 @@ import smoke
 from features.clock import SHANGHAI
 from features.ingest.identity import Known, hashed, organisation_ids, person_ids
 from features.ingest.keys import Keys
+from features.ingest.quarantine import Quarantine
 from features.ingest.unresolved import WorkItems, sightings
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
@@ -24,6 +25,7 @@ from features.tables.site import Attendance
 from features.tables.source import read_source_tables
 from features.tables.store import TableStore, TableWriter
 from features.tables.tendering import Lot
+from tests import personal_delivery
 from tests.labelled_auctions import load_auctions
 from training.fit import CANDIDATES
 
@@ -171,6 +173,38 @@ def test_commands_say_and_write_no_planted_value(
     assert [value for value in PLANTED if value in shown] == []
     assert leaks(tmp_path, apart=["home"]) == []
     assert leaks(home, apart=["sensitive"]) == []
+
+
+def test_a_delivery_of_the_sources_leaves_nothing_behind_but_sealed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    planted = personal_delivery.PLANTED.texts()
+    personal_delivery.deliver(tmp_path / "delivered")
+    home = tmp_path / "home"
+    place = ["--home", str(home)]
+    monkeypatch.setenv("SMOKE_HMAC_KEY", KEYS.hmac.hex())
+    monkeypatch.setenv("SMOKE_DATA_KEY", KEYS.data.hex())
+
+    assert smoke.run(["ingest", "all", str(tmp_path / "delivered"), *place]) == 0
+    assert smoke.run(["quarantine", "list", "--state", "all", "--format", "json", *place]) == 0
+    entries = Quarantine(home).list(state=None)
+    for entry in entries.get_column("id"):
+        assert smoke.run(["quarantine", "show", entry, *place]) == 0
+    assert smoke.run(["quarantine", "replay", "--all", *place]) == 0
+    assert smoke.run(["identities", "list", "--format", "csv", *place]) == 0
+    for table in ("person", "organisation", "bid", "bond_payment", "attendance", "social_insurance"):
+        assert smoke.run(["export", table, "--out", str(tmp_path / f"{table}.csv"), *place]) == 0
+
+    assert {"P00", "S01", "S10", "S11"} == set(entries.get_column("source"))
+    assert set(TableStore(home).read(Person).collect().get_column("name")) >= {"李真", "王强"}
+    said = capfd.readouterr()
+    assert [value for value in planted if value in said.out + said.err + caplog.text] == []
+    assert leaks(home, planted, apart=["sensitive"]) == []
+    assert leaks(tmp_path, planted, apart=["home", "delivered"]) == []
 
 
 def test_no_computation_sees_a_sensitive_column(home: Path) -> None:
