@@ -13,7 +13,7 @@ import polars as pl
 from features.errors import InputError
 from features.ingest.clauses import classified
 from features.ingest.feed import Feed, Source, sources
-from features.ingest.formats.chunks import FileError
+from features.ingest.formats.chunks import Chunk, FileError, joined
 from features.ingest.formats.reading import read_file
 from features.ingest.identity import Kind
 from features.ingest.intake import Intake
@@ -21,7 +21,7 @@ from features.ingest.keys import Keys
 from features.ingest.ledger import DELIVERED, Books
 from features.ingest.mapped import Counts, Derive, MappedBatch
 from features.ingest.mapping import SPARSE, Mapped, Mapper
-from features.ingest.mapping_guard import FeedStoppedError, FileGuard, Judged
+from features.ingest.mapping_guard import FeedStoppedError, FileGuard
 from features.ingest.punches import Punches
 from features.ingest.sealing import Seal
 from features.ingest.source_health import record_sync
@@ -33,7 +33,7 @@ STOPPED = "stopped"
 NOT_DATA = (".md", ".txt", ".partial")
 
 Progress = Callable[[Feed, int, int], None]
-"""Called with a feed, the records just read, and the files read whole."""
+"""Called with a feed, the number of records just read, and that of the file they are from."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,8 @@ class _Run:
         except FeedStoppedError as stop:
             outcome.stopped = True
             self.outcome.problems.append(Problem(feed.code, stop.file, stop.what, stop.mend))
-            for _, rows in _judged(mapper, files):
+            for chunk in joined(chunk for _, chunk in _readable(mapper, files)):
+                rows = mapper.judge(chunk)[1]
                 page.add(DELIVERED, rows)
                 page.add(STOPPED, rows)
         else:
@@ -214,18 +215,20 @@ class _Run:
         record_sync(self.store, loaded_at)
 
     def _batches(self, mapper: Mapper, files: Sequence[Path]) -> Iterator[MappedBatch]:
+        for chunk in joined(self._chunks(mapper, files)):
+            mapped = mapper.map(chunk)
+            self._seen += _sightings(mapper.feed, mapped, self.keys)
+            yield mapped.batch
+
+    def _chunks(self, mapper: Mapper, files: Sequence[Path]) -> Iterator[Chunk]:
         feed = mapper.feed
         for number, path in enumerate(files, 1):
             try:
                 for chunk in read_file(path, feed.style.format, feed.style.encoding, mapper.wanted):
-                    if chunk.rows.height or chunk.broken:
-                        mapped = mapper.map(chunk)
-                        self._seen += _sightings(feed, mapped, self.keys)
-                        self.progress(feed, mapped.batch.rows.height, number - 1)
-                        yield mapped.batch
+                    self.progress(feed, chunk.rows.height + len(chunk.broken), number)
+                    yield chunk
             except FileError as error:
                 self.outcome.problems.append(Problem(feed.code, error.file, error.what, error.mend))
-            self.progress(feed, 0, number)
 
 
 def examine(mapper: Mapper, files: Sequence[Path]) -> set[str]:
@@ -242,23 +245,33 @@ def examine(mapper: Mapper, files: Sequence[Path]) -> set[str]:
         FeedStoppedError: the interface has changed.
     """
     feed, expected = mapper.feed, mapper.expected()
+    sparse = feed.style.format in SPARSE
+    guards = {path.name: FileGuard(feed.code, path.name, expected) for path in files}
     unexpected: set[str] = set()
-    for path in files:
-        guard = FileGuard(feed.code, path.name, expected)
-        for judged, _ in _judged(mapper, [path]):
-            guard.watch(judged)
-            unexpected |= judged.unexpected
-        guard.conclude(optional_when_absent=feed.style.format in SPARSE)
+
+    def met() -> Iterator[Chunk]:
+        for path, chunk in _readable(mapper, files):
+            present, more = mapper.headings(chunk)
+            unexpected.update(more)
+            if not sparse:
+                guards[path.name].meet(present, more)
+            yield chunk
+
+    for chunk in joined(met()):
+        for judged in mapper.judge(chunk)[0]:
+            guards[judged.file].watch(judged)
+    for guard in guards.values():
+        guard.conclude(optional_when_absent=sparse)
     return unexpected
 
 
-def _judged(mapper: Mapper, files: Sequence[Path]) -> Iterator[tuple[Judged, pl.DataFrame]]:
-    """Yield what can be read of files, as the guard sees it; what cannot is named when they are loaded."""
+def _readable(mapper: Mapper, files: Sequence[Path]) -> Iterator[tuple[Path, Chunk]]:
+    """Yield what can be read of files; what cannot is named when they are loaded."""
     style = mapper.feed.style
     for path in files:
         with suppress(FileError):
             for chunk in read_file(path, style.format, style.encoding, mapper.wanted):
-                yield mapper.judge(chunk)
+                yield path, chunk
 
 
 def _sightings(feed: Feed, mapped: Mapped, keys: Keys) -> list[pl.DataFrame]:

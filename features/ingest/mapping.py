@@ -22,6 +22,7 @@ SPARSE = ("json", "jsonl", "xml")
 """Formats that leave out what is empty."""
 SECRET = "secret"  # noqa: S105 - a level of secrecy, no password
 IDENTITY = ("organisation", "organisations", "person", "id_no_hash", "id_no_enc", "phone", "account", "email")
+_FILE, _RECORDS = " file", " records"
 _HASHED = ("phone", "account", "email")
 
 
@@ -109,29 +110,35 @@ class Mapper:
         )
         return Mapped(batch, _seen(identities, rows.get_column("source_record_id")))
 
-    def judge(self, chunk: Chunk) -> tuple[Judged, pl.DataFrame]:
-        """Look at some records for the guard alone; return what was seen, and their typed rows."""
+    def judge(self, chunk: Chunk) -> tuple[list[Judged], pl.DataFrame]:
+        """Look at some records for the guard alone; return what was seen, file by file, and their typed rows."""
         cells = self._cells(chunk)
         rows = self._typed(cells)
-        empty = cells.null_count().row(0, named=True) if cells.height else dict.fromkeys(cells.columns, 0)
-        failed: dict[str, int] = {}
-        unknown: dict[str, dict[str, int]] = {}
+        broken = pl.Series([one.place for one in chunk.broken], dtype=pl.String)
+        files = pl.concat([chunk.places, broken]).str.replace(r":\d+$", "").alias(_FILE)
+        given = cells.select(pl.all().is_not_null(), files).group_by(_FILE, maintain_order=True)
+        counts = given.agg(pl.len().alias(_RECORDS), pl.all().sum()).rows_by_key(_FILE, named=True, unique=True)
+        failed: dict[str, dict[str, int]] = {file: {} for file in counts}
+        unknown: dict[str, dict[str, dict[str, int]]] = {file: {} for file in counts}
+        rule_of = {rule.column: rule for rule in self.rules}
         for part in self._unread(cells, rows):
-            rule = next((rule for rule in self.rules if rule.column == part.item(0, "field")), None)
+            rule = rule_of.get(part.item(0, "field"))
             name = rule.made_of if rule else self.feed.version
-            failed[name] = part.height
-            if rule and rule.transform == "word":
-                unknown[name] = dict(part.get_column("value").drop_nulls().value_counts().iter_rows())
+            placed = part.with_columns(files.gather(part.get_column("row")))
+            for (file,), own in placed.partition_by(_FILE, as_dict=True).items():
+                failed[file][name] = own.height
+                if rule and rule.transform == "word":
+                    unknown[file][name] = dict(own.get_column("value").drop_nulls().value_counts().iter_rows())
+        seen = [
+            Judged(str(file), int(count.pop(_RECORDS)), count, failed[file], unknown[file])
+            for file, count in counts.items()
+        ]
+        return seen, rows
+
+    def headings(self, chunk: Chunk) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the wanted headings that a chunk has, and the delivered ones that nobody asked for."""
         delivered = self._delivered(chunk)
-        sparse = self.feed.style.format in SPARSE
-        return Judged(
-            records=cells.height,
-            given={name: cells.height - int(count) for name, count in empty.items()},
-            failed=failed,
-            unknown=unknown,
-            headings=None if sparse else frozenset(delivered),
-            unexpected=frozenset(chunk.rows.columns) - frozenset(delivered.values()),
-        ), rows
+        return frozenset(delivered), frozenset(chunk.rows.columns) - frozenset(delivered.values())
 
     def _cells(self, chunk: Chunk) -> pl.DataFrame:
         """Return the tidied cells of the wanted headings, with an empty row for each broken record."""

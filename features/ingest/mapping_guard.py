@@ -4,7 +4,7 @@ Some bad cells are rows in quarantine. A heading that is gone, or a column that 
 of the interface: the feed is stopped before anything of it is loaded, and somebody has to look.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from features.errors import SmokeError
@@ -20,20 +20,18 @@ class Judged:
     """What the mapping saw in some records of a file.
 
     Attributes:
+        file: its name.
         records: their number.
         given: heading to cells that are not empty.
         failed: heading to cells that do not read.
         unknown: heading of a closed list to words that it does not have, with their number.
-        headings: those delivered; None where absent means empty (JSON, XML).
-        unexpected: delivered headings that nobody asked for.
     """
 
+    file: str
     records: int
     given: Mapping[str, int]
     failed: Mapping[str, int]
     unknown: Mapping[str, Mapping[str, int]]
-    headings: frozenset[str] | None
-    unexpected: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -85,17 +83,23 @@ class FileGuard:
     _failed: dict[str, int] = field(default_factory=dict[str, int], init=False)
     _unknown: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]], init=False)
 
-    def watch(self, judged: Judged) -> None:
-        """Take in what was seen.
+    def meet(self, headings: Collection[str], unexpected: Collection[str]) -> None:
+        """Look at the headings of the file.
+
+        Args:
+            headings: those of the expected ones that are there.
+            unexpected: others.
 
         Raises:
-            FeedStoppedError: a heading is missing.
+            FeedStoppedError: one is missing.
         """
-        if judged.headings is not None:
-            missing = [name for name in self.expected if name not in judged.headings]
-            if missing:
-                near = f"the headings {_listed(sorted(judged.unexpected))}" if judged.unexpected else "no such heading"
-                raise self._stopped(missing[0], near, f"a heading {_listed(missing)}", _MEND_HEADING)
+        missing = [name for name in self.expected if name not in headings]
+        if missing:
+            near = f"the headings {_listed(sorted(unexpected))}" if unexpected else "no such heading"
+            raise self._stopped(missing[0], near, f"a heading {_listed(missing)}", _MEND_HEADING)
+
+    def watch(self, judged: Judged) -> None:
+        """Take in what was seen of the records."""
         self.records += judged.records
         for mine, theirs in ((self._given, judged.given), (self._failed, judged.failed)):
             for name, count in theirs.items():

@@ -1,6 +1,6 @@
 """What every reader of delivered files yields, and how a file that cannot be read is named."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -87,3 +87,30 @@ def headings(path: Path, delivered: Sequence[str]) -> list[str]:
 def placed(path: Path, numbers: pl.Series) -> pl.Series:
     """Return places such as ``bid.csv:12`` for numbers of lines or records."""
     return numbers.to_frame("number").select(place=pl.format("{}:{}", pl.lit(path.name), "number")).to_series()
+
+
+def joined(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """Yield the records of small chunks together: a batch costs much the same whether it has ten rows or ten thousand.
+
+    Chunks without records go; those whose columns differ in type stay apart.
+    """
+    held: list[Chunk] = []
+    types: dict[str, pl.DataType] = {}
+    for chunk in chunks:
+        if not chunk.rows.height and not chunk.broken:
+            continue
+        fits = all(types.get(name, dtype) == dtype for name, dtype in chunk.rows.schema.items())
+        if held and (not fits or sum(one.rows.height for one in held) + chunk.rows.height > CHUNK_ROWS):
+            yield _together(held)
+            held, types = [], {}
+        held.append(chunk)
+        types |= dict(chunk.rows.schema)
+    if held:
+        yield _together(held)
+
+
+def _together(held: list[Chunk]) -> Chunk:
+    if len(held) == 1:
+        return held[0]
+    rows = pl.concat([one.rows for one in held], how="diagonal")
+    return Chunk(rows, pl.concat([one.places for one in held]), tuple(b for one in held for b in one.broken))
