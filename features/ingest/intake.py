@@ -24,7 +24,18 @@ from features.ingest.mapped import MAPPING_FAILURES, Counts, Derive, Finished, M
 from features.ingest.quarantine import Quarantine
 from features.ingest.release import release
 from features.ingest.sealing import Seal
-from features.ingest.settling import RECORD, Delivery, Feed, Settling, Watch, ignored, with_origin, without_rows
+from features.ingest.settling import (
+    RECORD,
+    Delivery,
+    Feed,
+    Settling,
+    Watch,
+    Watching,
+    ignored,
+    ignoring,
+    with_origin,
+    without_rows,
+)
 from features.ingest.table_cells import read_cells
 from features.tables.columns import FIRST_MOMENT, Table
 from features.tables.contract import ALL_TABLES
@@ -46,12 +57,15 @@ class Intake:
         seal: closes the records that go to quarantine; without it they lose their personal cells.
         derive: by table name, what completes rows before required columns are checked; ``take`` may give its own, but
             rows that waited since an earlier run know only this.
+        watching: by feed, source system and table, who is told of rows that an earlier run left waiting and this one
+            stores, where their feed is not of this run.
     """
 
     store: TableStore
     loaded_at: dt.datetime
     seal: Seal | None = None
     derive: Mapping[str, Derive] = field(default_factory=dict[str, Derive])
+    watching: Watching = ignoring
     quarantine: Quarantine = field(init=False)
     _settling: Settling = field(init=False)
     _feeds: dict[str, Feed] = field(default_factory=dict[str, Feed], init=False)
@@ -110,7 +124,7 @@ class Intake:
 
         Tables and quarantine that have come to consist of many files are merged.
         """
-        became, released = release(self._settling, self._feeds, self.derive)
+        became, released = release(self._settling, self._feeds, self.derive, self.watching)
         for feed, counts in became.items():
             self._counts[feed] += counts
         for table in self._settling.touched.values():

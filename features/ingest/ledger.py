@@ -7,7 +7,7 @@ wrote into the versions it stored.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,6 +114,9 @@ class Books:
     _pages: dict[tuple[str, str, str, bool], Tally] = field(
         default_factory=dict[tuple[str, str, str, bool], Tally], init=False, repr=False
     )
+    _earlier: dict[tuple[str, str, str, bool], Tally] = field(
+        default_factory=dict[tuple[str, str, str, bool], Tally], init=False, repr=False
+    )
 
     def page(self, source: str, feed: str, table: type[Table], *, automatic: bool) -> Tally:
         """Return the page of a feed, a fresh one at the first call.
@@ -126,14 +129,20 @@ class Books:
         """
         return self._pages.setdefault((source, feed, table.NAME, automatic), Tally(table))
 
+    def watching(self, feed: str, source: str, table: type[Table]) -> Callable[[str, pl.DataFrame], None]:
+        """Return who is told of rows that an earlier run left waiting, of a feed that this run does not load."""
+        return self._earlier.setdefault((source, feed, table.NAME, False), Tally(table)).add
+
     def close(self) -> None:
         """Write all pages in one commit; a feed that delivered nothing leaves a row of 0 records."""
-        pages = [_page(tally, *about) for about, tally in self._pages.items()]
+        released = {about: tally for about, tally in self._earlier.items() if not tally.frame().is_empty()}
+        pages = [_page(tally, *about) for of in (self._pages, released) for about, tally in of.items()]
         if not pages:
             return
         run = {"run_id": pl.lit(self.run_id), "loaded_at": pl.lit(self.loaded_at).dt.convert_time_zone(ZONE)}
         delta.append(self.home / "ledger", pl.concat(pages).with_columns(**run).select(*SCHEMA), SCHEMA)
         self._pages.clear()
+        self._earlier.clear()
 
 
 def read_ledger(home: Path) -> pl.DataFrame:

@@ -23,6 +23,7 @@ from features.ingest.settling import (
     Feed,
     Settling,
     Watch,
+    Watching,
     typed_records,
     with_origin,
     without_rows,
@@ -37,7 +38,7 @@ ENTRY, NUMBER = "_entry", "_number"
 
 
 def release(
-    settling: Settling, feeds: Mapping[str, Feed], derive: Mapping[str, Derive]
+    settling: Settling, feeds: Mapping[str, Feed], derive: Mapping[str, Derive], watching: Watching
 ) -> tuple[dict[str, Counts], dict[str, int]]:
     """Release what can be; put into quarantine what came with this run and still waits.
 
@@ -45,12 +46,13 @@ def release(
         settling: the run.
         feeds: the feeds of this run.
         derive: by table, for feeds of earlier runs.
+        watching: who is told, for feeds of earlier runs.
 
     Returns:
         By feed, what became of the rows of this run that waited (``read`` is 0: they were counted when read), and how
         many rows of earlier runs have been taken.
     """
-    waiting = _Waiting(settling, dict(feeds), derive)
+    waiting = _Waiting(settling, dict(feeds), derive, watching)
     waiting.gather()
     while waiting.round():
         pass
@@ -72,6 +74,7 @@ class _Waiting:
     settling: Settling
     feeds: dict[str, Feed]
     derive: Mapping[str, Derive]
+    watching: Watching
     became: dict[str, Counts] = field(default_factory=dict[str, Counts], init=False)
     released: dict[str, int] = field(default_factory=dict[str, int], init=False)
     _rows: dict[str, Staged] = field(default_factory=dict[str, Staged], init=False)
@@ -189,7 +192,9 @@ class _Waiting:
 
     def _hold(self, table: type[Table], rows: pl.DataFrame) -> None:
         for (name, source), _ in rows.select(FEED, "source_code").unique().group_by(FEED, "source_code"):
-            self.feeds.setdefault(str(name), Feed(str(name), table, str(source), self.derive.get(table.NAME)))
+            if name not in self.feeds:
+                watch = self.watching(str(name), str(source), table)
+                self.feeds[str(name)] = Feed(str(name), table, str(source), self.derive.get(table.NAME), watch=watch)
         numbers = pl.int_range(self._n, self._n + rows.height, dtype=pl.UInt32, eager=True)
         self._n += rows.height
         if table.NAME not in self._rows:

@@ -28,10 +28,20 @@ Watch = Callable[[str, pl.DataFrame], None]
 ROW, RECORD, WAITS, FEED = "_row", "_record", "_waits", "_feed"
 """Of a staged row: its number in the delivery, where it stood, the column for which it waits, its feed."""
 STORED = (LOADED, SUPERSEDED)
+_REFUSED_AT_ONCE = 50_000
 
 
 def ignored(_fate: str, _rows: pl.DataFrame) -> None:
     """Watch nothing."""
+
+
+Watching = Callable[[str, str, type[Table]], Watch]
+"""Gives who watches a feed, by its name, source system and table."""
+
+
+def ignoring(_feed: str, _source_code: str, _table: type[Table]) -> Watch:
+    """Watch no feed."""
+    return ignored
 
 
 @dataclass(frozen=True)
@@ -200,13 +210,12 @@ class Settling:
             reason: a key of ``table_cells.REASONS``.
             waiting: whether they only wait.
         """
-        if rows.is_empty():
-            return
-        numbers = pl.int_range(rows.height, dtype=pl.UInt32, eager=True)
-        fields = rows.get_column(WAITS) if column is None else pl.repeat(column, rows.height, eager=True)
-        failures = checks.levelled(pl.DataFrame({"row": numbers, "field": fields}).with_columns(reason=pl.lit(reason)))
-        info = typed_records(rows, feed.table).with_columns(row=numbers)
-        self.refuse(feed, failures, info, in_shape=True, waiting=waiting)
+        for part in rows.iter_slices(_REFUSED_AT_ONCE):
+            numbers = pl.int_range(part.height, dtype=pl.UInt32, eager=True)
+            fields = part.get_column(WAITS) if column is None else pl.repeat(column, part.height, eager=True)
+            failures = pl.DataFrame({"row": numbers, "field": fields}).with_columns(reason=pl.lit(reason))
+            info = typed_records(part, feed.table).with_columns(row=numbers)
+            self.refuse(feed, checks.levelled(failures), info, in_shape=True, waiting=waiting)
 
     def introduce(self, feed: Feed, rows: pl.DataFrame) -> None:
         """Store rows that a feed only mentions; of two that differ the greater stands, and nothing is counted."""
@@ -255,8 +264,9 @@ class Settling:
             return
         key = feed.table.key()
         at = [key, "source_code", "valid_from_ts"]
-        stored = self.store.versions(feed.table).filter(~pl.col("retracted"), pl.col("loaded_at") < self.loaded_at)
-        lesser = stored.join(rows.select(at).lazy(), on=at, how="semi").collect()
+        stored = self.store.versions(feed.table).filter(~pl.col("retracted"))
+        beside = stored.join(rows.lazy().select(at), on=at, how="semi")
+        lesser = beside.join(rows.lazy().select(*at, CONTENT), on=[*at, CONTENT], how="anti").collect()
         self.refuse_typed(
             feed,
             lesser.with_columns(pl.col("source_record_id").alias(RECORD)),

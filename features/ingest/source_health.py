@@ -15,7 +15,7 @@ from itertools import groupby
 import polars as pl
 
 from features.ingest.feed import sources
-from features.ingest.ledger import read_ledger
+from features.ingest.ledger import DELIVERED, read_ledger
 from features.tables.columns import ZONE
 from features.tables.reference import SourceSync
 from features.tables.store import TableStore
@@ -35,7 +35,7 @@ GAPS: Mapping[str, pl.DataType] = {
     "days": pl.Int64(),
 }
 _BY_FATE = {
-    "received": ["delivered"],
+    "received": [DELIVERED],
     "taken": ["loaded", "unchanged", "superseded"],
     "rejected": ["quarantined", "stopped"],
 }
@@ -67,12 +67,14 @@ def health(ledger: pl.DataFrame, expected: Mapping[tuple[str, str], int], at: dt
     """
     by = ["source", "table"]
     ran = ledger.group_by(*by, "run_id", "loaded_at").agg(
+        delivered=(pl.col("fate") == DELIVERED).any(),
         stopped=(pl.col("fate") == "stopped").any(),
         **{name: pl.col("records").filter(pl.col("fate").is_in(fates)).sum() for name, fates in _BY_FATE.items()},
     )
+    ran = ran.filter("delivered")
     success = ran.filter(~pl.col("stopped")).group_by(by).agg(last_success_at=pl.col("loaded_at").max())
     latest = ran.sort("loaded_at", "run_id").group_by(by).last().select(*by, *_BY_FATE)
-    delivered = ledger.filter(pl.col("fate") == "delivered")
+    delivered = ledger.filter(pl.col("fate") == DELIVERED)
     automatic = delivered.group_by("table").agg(
         auto_ratio=pl.when(pl.col("records").sum() > 0).then(
             pl.col("records").filter("automatic").sum() / pl.col("records").sum()
@@ -139,7 +141,7 @@ def gaps(ledger: pl.DataFrame, calendar: WorkingCalendar) -> pl.DataFrame:
     Returns:
         One row a gap: source, feed, table, first and last day, days.
     """
-    days = ledger.filter(pl.col("fate") == "delivered", pl.col("day").is_not_null(), pl.col("records") > 0)
+    days = ledger.filter(pl.col("fate") == DELIVERED, pl.col("day").is_not_null(), pl.col("records") > 0)
     found = [
         {
             "source": source,

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,9 @@ import polars as pl
 
 from features.errors import InputError
 from features.ingest.intake import MAPPING_FAILURES, Counts, Intake, MappedBatch
+from features.ingest.ledger import RELEASED, STORED, Books, Tally
 from features.ingest.sealing import Seal
-from features.ingest.settling import RECORD
+from features.ingest.settling import RECORD, Watch
 from features.ingest.table_files import Batch, FileProblem, TableFile, find_files
 from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES
@@ -71,12 +73,15 @@ def load_tables(
         )
     store = TableStore(home)
     with store.writing():
-        intake = Intake(store, loaded_at, seal)
+        books = Books(home, uuid.uuid4().hex, loaded_at)
+        intake = Intake(store, loaded_at, seal, watching=books.watching)
         for file in files:
-            source = source_code or default_source(file.table)
+            source, feed = source_code or default_source(file.table), _feed(file.table)
+            page = books.page(source, feed, file.table, automatic=False)
             batches = _batches(file, progress or _silent)
-            intake.take(file.table, batches, source_code=source, feed=_feed(file.table), whole=True)
+            intake.take(file.table, batches, source_code=source, feed=feed, whole=True, watch=page.add)
         finished = intake.finish()
+        books.close()
     tables = {file.table.NAME: finished.feeds[_feed(file.table)] for file in files}
     return Loaded(tables, sum(finished.released.values()), problems)
 
@@ -104,21 +109,30 @@ def replay_rows(
     store = TableStore(home)
     result, refused = Loaded(), set[str]()
 
-    def watch(fate: str, rows: pl.DataFrame) -> None:
-        if fate == "quarantined":
-            refused.update(rows.get_column(RECORD))
+    books = Books(home, uuid.uuid4().hex, loaded_at)
+
+    def watching(page: Tally) -> Watch:
+        def watch(fate: str, rows: pl.DataFrame) -> None:
+            if fate == "quarantined":
+                refused.update(rows.get_column(RECORD))
+            elif fate in STORED:
+                page.add(RELEASED, rows)
+
+        return watch
 
     placed = entries.with_columns(place=pl.col("record").str.replace(r" \([^()]*\)$", ""))
     judged = placed.filter(~pl.col("waiting"))
     with store.writing():
-        intake = Intake(store, loaded_at, seal)
+        intake = Intake(store, loaded_at, seal, watching=books.watching)
         for name, table in SOURCE_TABLES.items():
             mine = judged.filter(pl.col("table") == name).unique(["place", "raw"], maintain_order=True)
             for (source,), rows in mine.partition_by("source_code", as_dict=True).items():
                 given = source_code or (str(source) if source else default_source(table))
                 batches = _raw_batches(rows, table)
-                intake.take(table, batches, source_code=given, feed=_feed(table), whole=True, watch=watch)
+                page = books.page(given, _feed(table), table, automatic=False)
+                intake.take(table, batches, source_code=given, feed=_feed(table), whole=True, watch=watching(page))
         finished = intake.finish()
+        books.close()
         taken = judged.filter(~pl.col("place").is_in(sorted(refused))).get_column("id").to_list()
         intake.quarantine.mark_replayed(taken, loaded_at)
         waited = placed.filter("waiting").get_column("id")

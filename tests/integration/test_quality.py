@@ -12,9 +12,11 @@ import pytest
 
 import smoke
 from features.clock import SHANGHAI
-from features.ingest.ledger import Books
+from features.ingest.ledger import Books, read_ledger
+from features.ingest.mapped import Counts
 from features.ingest.quarantine import Quarantine, Rejection
 from features.ingest.source_health import expected_intervals, record_sync
+from features.ingest.tables import load_tables
 from features.tables.money import Payment
 from features.tables.projects import Project
 from features.tables.reference import SourceSync
@@ -142,6 +144,27 @@ def test_rows_that_wait_for_another_source_are_named_with_it(tmp_path: Path, ask
     assert missing["name"]["example"] == "NC1"
     assert (missing["name"]["rows"], missing["name"]["share"]) == (1, 1.0)
     assert "status" not in missing
+
+
+def test_files_in_the_contracts_shape_keep_books_also_of_rows_that_wait_and_are_released_later(
+    tmp_path: Path, asked: Json
+) -> None:
+    def deliver(number: int, *rows: str) -> Counts:
+        folder = tmp_path / f"delivery {number}"
+        folder.mkdir()
+        (folder / "region.csv").write_text("\n".join(["region_code,name,level,parent_region_code", *rows]), "utf-8")
+        return load_tables(tmp_path, folder, loaded_at=RUN + dt.timedelta(hours=number)).total
+
+    children = ("511302,顺庆区,county,511300", "511303,高坪区,county,511300", "511399,,county,", "511399,x,village,")
+    assert deliver(1, *children) == Counts(read=4, quarantined=4)
+    assert [feed["quarantined"] for feed in asked("reconcile")] == [4]
+
+    assert deliver(2, "511300,南充市,city,", "511300,南充市,city,") == Counts(read=2, loaded=1, unchanged=1)
+    ledger = read_ledger(tmp_path).filter(loaded_at=RUN + dt.timedelta(hours=2)).group_by("fate").agg(pl.sum("records"))
+    assert dict(ledger.iter_rows()) == {"delivered": 2, "loaded": 1, "unchanged": 1, "released": 2}
+    (run,) = asked("reconcile", "--by", "run")
+    assert (run["booked"], run["found"], run["source"]) == (3, 3, "P00")
+    assert asked("reconcile", "--differences") == []
 
 
 def test_an_empty_home_has_nothing_to_tell(asked: Json) -> None:

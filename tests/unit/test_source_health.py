@@ -98,10 +98,17 @@ def test_lag_and_counts_are_those_of_the_latest_run() -> None:
 
 def test_a_stopped_run_is_no_success_and_an_undeclared_source_is_never_late() -> None:
     stopped = {"run_id": "s", "loaded_at": RUN + dt.timedelta(days=1), "fate": "stopped", "records": 5}
-    state = health(ledger([{}, stopped]), {}, RUN + dt.timedelta(days=9)).row(0, named=True)
+    read = {**stopped, "fate": "delivered"}
+    state = health(ledger([{}, read, stopped]), {}, RUN + dt.timedelta(days=9)).row(0, named=True)
     assert state["last_success_at"] == RUN
     assert state["rejected"] == 5
     assert state["late"] is None
+
+
+def test_rows_let_out_of_quarantine_are_no_sign_that_a_source_came() -> None:
+    later = {"run_id": "s", "loaded_at": RUN + dt.timedelta(days=1), "fate": "released", "records": 5}
+    state = health(ledger([{}, later]), {}, RUN).row(0, named=True)
+    assert (state["last_success_at"], state["received"]) == (RUN, 1)
 
 
 def test_the_automatic_share_is_of_all_records_of_the_table() -> None:
