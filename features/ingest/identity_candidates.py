@@ -144,7 +144,7 @@ def core_of(plain: str, places: re.Pattern[str]) -> str:
     core = _FORMS.sub("", plain)
     while (shorter := places.sub("", core, count=1)) != core and len(shorter) >= 2:
         core = shorter
-    return core or plain
+    return core if len(core) >= 2 else plain
 
 
 @dataclass

@@ -17,13 +17,21 @@ OTHERS = [
 MORNING = dt.datetime(2026, 1, 1, tzinfo=SHANGHAI)
 
 
-def candidates(name: str | None, given: str | None = None, region: str | None = None) -> list[Candidate]:
+TEXT = pl.String()
+
+
+def candidates(
+    name: str | None,
+    given: str | None = None,
+    region: str | None = None,
+    known: list[tuple[str, str, str]] | None = None,
+) -> list[Candidate]:
     items = pl.DataFrame(
         {"item_id": ["i"], "given": [given], "name": [name], "region_code": [region]},
-        {"item_id": pl.String(), "given": pl.String(), "name": pl.String(), "region_code": pl.String()},
+        {"item_id": TEXT, "given": TEXT, "name": TEXT, "region_code": TEXT},
     )
-    known = pl.DataFrame([FIRM, *OTHERS], ["org_id", "name", "region_code"], orient="row")
-    return organisation_candidates(items, known, ["南充市", "成都市"]).get("i", [])
+    organisations = pl.DataFrame(known or [FIRM, *OTHERS], ["org_id", "name", "region_code"], orient="row")
+    return organisation_candidates(items, organisations, ["南充市", "成都市"]).get("i", [])
 
 
 @pytest.mark.parametrize(
@@ -62,6 +70,10 @@ def test_name_and_code_together_are_stronger_than_either() -> None:
 
 def test_another_region_weakens_a_name() -> None:
     assert candidates(FIRM[1], region="510100")[0].score < candidates(FIRM[1], region="511302")[0].score
+
+
+def test_a_name_of_one_character_and_a_legal_form_is_compared_whole() -> None:
+    assert [one.id for one in candidates("某公司", known=[("O1", "某公司", "511300")])] == ["O1"]
 
 
 def test_a_name_like_no_other_proposes_nobody() -> None:
