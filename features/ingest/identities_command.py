@@ -102,7 +102,7 @@ def decide(
         # What was given may be an identity number, so it is not repeated.
         raise InputError(f"--id names no {row['about']} that could be meant.", field="--id", mend=mend)
     _settle(home, item, "decided", chosen, user, because, candidates)
-    typer.echo(f"{item}: {chosen}. smoke quarantine replay --all loads the records that waited.")
+    typer.echo(f"{item}: {chosen}. It is used when the records are judged again: by a replay or their next delivery.")
 
 
 @identities_app.command()
