@@ -186,6 +186,8 @@ def _kin(row: dict[str, object]) -> list[tuple[int, int, str]]:
         return [(m, members[0], what) for m in members[1:] for what in ("phone", "holding")]
     if row["kind"] == "neighbour_agency":  # one office building, nothing else
         return [(members[0], int(str(row["agency_no"])), "address")]
+    if row["kind"] == "local_branch":  # the outside firm's daughter in the county
+        return [(int(str(row["partner_no"])), members[0], "daughter")]
     if row["honest"]:
         return []
     lead, skill = int(members[0]), str(row["skill"])

@@ -94,15 +94,20 @@ def tender_facts(
             "updated_at": pl.Series((time["notice"] + DAY // 96).astype("datetime64[us]")),
         }
     )
+    first = announced.with_columns(
+        pl.lit(None, pl.Datetime("us")).alias("last_clarification_at"),
+        pl.lit(None, pl.Boolean).alias("clarification_material"),
+        pl.lit(0, pl.Int64).alias("n_clarifications"),
+    )
     final = announced.filter(pl.Series(opened)).with_columns(
         time_column(time["start"]).filter(pl.Series(opened)).alias("evaluation_start_at"),
         time_column(time["end"]).filter(pl.Series(opened)).alias("evaluation_end_at"),
         time_column(time["report"]).filter(pl.Series(opened)).alias("evaluation_report_at"),
-        time_column(time["tender_report"]).filter(pl.Series(opened)).alias("tender_report_at"),
+        time_column(np.where(done, time["tender_report"], END)).filter(pl.Series(opened)).alias("tender_report_at"),
         pl.Series(status[opened]).alias("status"),
         pl.Series(last[opened].astype("datetime64[us]")).alias("updated_at"),
     )
-    both = pl.concat([shaped("tender", announced), shaped("tender", final), _failed_rounds(announced, t)])
+    both = pl.concat([shaped("tender", first), shaped("tender", final), _failed_rounds(announced, t)])
     return both.filter((pl.col("updated_at") < CITY_END) & (pl.col("notice_published_at").is_not_null()))
 
 

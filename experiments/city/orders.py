@@ -15,7 +15,7 @@ from experiments.city.planning import Market
 from experiments.city.tendering import DAY, HOUR, Tenders
 
 REACH = {"clumsy": (0.6, 1.0), "practised": (0.4, 0.7), "careful": (0.2, 0.45)}
-BUILT_BY_OTHERS = ("licence_lending", "works_transfer", "illegal_subcontract")
+BUILT_BY_OTHERS = ("local_branch", "licence_lending", "works_transfer", "illegal_subcontract")
 SELF_DEALT = ("split_works", "split_orders", "direct_then_grow", "emergency_abuse")
 
 
@@ -144,6 +144,7 @@ def emergency_facts(projects: pl.DataFrame, pieces: pl.DataFrame, a: Awards, rng
     asked = np.minimum(event + rng.integers(6, 60, n) * HOUR, confirm - HOUR)
     region = names.picked(REGION_CODES, projects["region"].to_numpy()[row])
     outside = pl.Series(source != "outside_pool")
+    told = start + rng.integers(1, 8, n) * DAY
     frame = pl.DataFrame(
         {
             "emergency_id": "QX" + at(pieces["plan_id"], rows).str.slice(2),
@@ -171,9 +172,9 @@ def emergency_facts(projects: pl.DataFrame, pieces: pl.DataFrame, a: Awards, rng
             "outside_pool_reason": pl.Series(["储备库内无相应专业单位"] * n).set(outside, None),
             "contractor_org_no": a.org[rows].astype(np.int32),
             "contractor_selected_at": time_column(start - 12 * HOUR),
-            "selection_published_at": time_column(start + rng.integers(1, 8, n) * DAY),
+            "selection_published_at": time_column(told),
             "works_started_at": time_column(start),
-            "updated_at": (np.maximum(start, confirm) + DAY).astype("datetime64[us]"),
+            "updated_at": (np.maximum(told, confirm) + HOUR).astype("datetime64[us]"),
         }
     )
     return shaped("emergency_project", frame.filter(pl.col("updated_at") < CITY_END))
@@ -211,7 +212,9 @@ def plan_facts(
     high = np.array([REACH.get(s, (0, 0))[1] for s in skill])
     org = a.org[rows]
     losers = _losers(bids, bid)
-    builder = _builders(m, scheme, group, org, losers, rng)
+    builder = _builders(
+        m, np.where((alike == "local_branch") & a.lead_won[rows], alike, scheme), group, org, losers, rng
+    )
     owner = projects["owner_no"].to_numpy()[row]
     object_type = pieces["object_type"].to_numpy()[rows]
     first = m.org["pm_first"][org]

@@ -31,7 +31,7 @@ def award_facts(t: Tenders, lots: Lots, bids: Bids, lot_id: pl.Series, bid_id: p
     )
     status = np.where(decided, own, "candidate")
     won = pl.Series((own == "awarded") & decided)
-    written = np.where(decided, award + HOUR, t.time["publicity"][tender] + HOUR)
+    written = np.where(decided, t.time["result"][tender] + HOUR, t.time["publicity_end"][tender] + HOUR)
     frame = pl.DataFrame(
         {
             "award_id": at(bid_id, listed) + "-R",

@@ -359,8 +359,14 @@ def _shareholdings(organisations: pl.DataFrame, kin: pl.DataFrame, rng: np.rando
         pl.coalesce("kin_person_no", "agent_person_no").alias("holder_person_no"),
         (1 - pl.col("main")).round(2).alias("ratio"),
     )
-    both = pl.concat([major, minor]).sort("org_no", maintain_order=True)
-    return both.with_columns(pl.lit(None, pl.Int32).alias("holder_org_no"))
+    daughters = kin.filter(pl.col("what") == "daughter").unique("org_no", keep="first", maintain_order=True)
+    owned = daughters.select(
+        "org_no", pl.col("like_org_no").alias("holder_org_no"), pl.lit(None, pl.Int32).alias("holder_person_no")
+    )
+    owned = owned.with_columns(pl.lit(1.0).alias("ratio"))
+    both = pl.concat([major, minor]).with_columns(pl.lit(None, pl.Int32).alias("holder_org_no"))
+    both = both.join(owned.select("org_no"), on="org_no", how="anti", maintain_order="left")
+    return pl.concat([both, owned.select(both.columns)]).sort("org_no", maintain_order=True)
 
 
 def _regions() -> pl.DataFrame:

@@ -2,7 +2,8 @@
 
 ``lots``: every lot (or piece of work without one) that a group worked on, with analysis, scheme, skill, whether it came
 off, and the money. An attempt counts where the act itself is wrong (a cover bid, terms cut to one firm, bought marks);
-schemes that begin after the award count only where their firm won. ``look_alike`` names what is honest and looks wrong.
+schemes that begin after the award count only where their firm won. ``look_alike`` names what is honest and looks wrong;
+a few plain honest lots that were looked into have neither scheme nor likeness.
 
 ``groups``, ``organisations``, ``pairs``, ``rings``, ``persons``: who stood behind, written as the product names its
 subjects (rulings G17): credit codes, ``organisation:A~organisation:B``, ``clique:`` and a hash of the sorted codes.
@@ -23,6 +24,8 @@ from experiments.city.paperwork import END, word_column
 from experiments.city.planning import Market
 from experiments.city.tendering import Tenders
 
+LOOKED_INTO = 0.006
+"""Share of plain honest lots that somebody looks into; they stand in the truth without scheme and without likeness."""
 AFTERWARDS = frozenset(EXECUTION_SCHEMES)
 
 
@@ -50,8 +53,9 @@ def truth_lots(
     opening = t.time["opening"][lots.tender[np.maximum(lot_of, 0)]]
     seen = np.where(lot_of >= 0, opening, a.moment)
     idle = np.isin(kind, list(AFTERWARDS)) & ~a.lead_won
-    rows = np.flatnonzero((kind != "") & (seen < END) & (honest | ~idle))
-    group = projects["group_no"].to_numpy()[row[rows]]
+    looked_into = (kind == "") & (lot_of >= 0) & (rng.random(len(pieces)) < LOOKED_INTO)
+    rows = np.flatnonzero(((kind != "") | looked_into) & (seen < END) & (honest | ~idle))
+    group = np.where(kind[rows] == "", -1, projects["group_no"].to_numpy()[row[rows]])
     lot = lot_of[rows]
     wrong = ~honest[rows]
     done = np.where(a.moment[rows] < END, a.lead_won[rows] | _team_won(m, bids, a.bid[rows], group), False)
@@ -68,9 +72,9 @@ def truth_lots(
             "plan_id": plan,
             "project_id": at(projects["project_id"], row[rows]),
             "at": seen[rows].astype("datetime64[us]"),
-            "analysis": word_column(m.group["analysis"][group]),
+            "analysis": word_column(np.where(group >= 0, m.group["analysis"][group], "")),
             "scheme": name.set(pl.Series(~wrong), None),
-            "skill": word_column(projects["skill"].to_numpy()[row[rows]]),
+            "skill": word_column(np.where(wrong, projects["skill"].to_numpy()[row[rows]], "")),
             "look_alike": name.set(pl.Series(wrong), None),
             "group_no": group,
             "came_off": done,
@@ -84,7 +88,8 @@ def _team_won(m: Market, bids: Bids, bid: np.ndarray, group: np.ndarray) -> np.n
     """Return where the winner is a member of the group."""
     members = m.population.groups["member_nos"]
     return np.array(
-        [b >= 0 and int(bids.org[b]) in members[int(g)].to_list() for b, g in zip(bid, group, strict=True)], dtype=bool
+        [b >= 0 and g >= 0 and int(bids.org[b]) in members[int(g)].to_list() for b, g in zip(bid, group, strict=True)],
+        dtype=bool,
     )
 
 
