@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from experiments.city.facts import CITY_END, CITY_START
+from experiments.city.people import department_of
 from experiments.city.records import days_after, known, money, office_hours, stamped
 
 MATERIALS = {
@@ -129,6 +130,26 @@ def settlements(
     rows = known(rows, "submitted_at", later)
     moments = ["submitted_at", "reviewed_at", "audited_at", "final_account_at", "final_account_approved_at"]
     return stamped(rows, rng, after=moments)
+
+
+def breaches(course: pl.DataFrame, departments: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Return rows of sanction with ``updated_at`` and ``source_code``: suppliers debarred for late or poor delivery."""
+    bought = course.filter((pl.col("project_type") == "procurement") & ~pl.col("site"))
+    bought = bought.filter(pl.Series(rng.random(len(bought)) < 0.03))
+    day = days_after(bought["finish_date"].to_numpy().astype("datetime64[D]"), 20, 120, rng)
+    rows = bought.select(
+        sanction_id="CG" + pl.col("contract_id"),
+        org_no="winner_org_no",
+        sanction_type=pl.lit("debarment"),
+        reason_code=pl.lit("other"),
+        authority_dept_id=department_of(bought, pl.lit("finance"), departments),
+        doc_no="南财采罚〔" + pl.Series(day).dt.year().cast(pl.String) + "〕" + pl.col("plan_id"),
+        decided_at=pl.Series(day).cast(pl.Date),
+        valid_from=pl.Series(day).cast(pl.Date),
+        valid_to=pl.Series(day + np.timedelta64(365, "D")).cast(pl.Date),
+        source_code=pl.lit("S06"),
+    )
+    return stamped(known(rows, "decided_at"), rng, after=["decided_at"], hours=(10, 200))
 
 
 def market_prices(regions: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:

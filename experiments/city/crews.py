@@ -7,7 +7,7 @@ import polars as pl
 
 from experiments.city.facts import CITY_END
 from experiments.city.people import NOBODY, Roster, someone
-from experiments.city.records import END_DAY, days_after, known, office_hours, sequence, stamped
+from experiments.city.records import END_DAY, days_after, known, office_hours, restamped, sequence, stamped
 
 POSITIONS = {
     "project_manager": ("pm", 22),
@@ -165,7 +165,7 @@ def key_personnel(people: pl.DataFrame, rng: np.random.Generator) -> pl.DataFram
     rows = rows.with_columns(since=pl.coalesce("assigned_from", "start_date"))
     rows = known(rows, "since", {"assigned_to": []})
     first = stamped(rows.with_columns(assigned_to=pl.lit(None, pl.Date)), rng, after=["since"])
-    last = stamped(
+    last = restamped(
         rows.filter(pl.col("assigned_to").is_not_null()), rng, after=["since", "assigned_to"], hours=(61, 120)
     )
     return pl.concat([first, last]).drop("since", "start_date")

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from experiments.city.facts import Facts, Population
+from experiments.city.facts import Facts, Population, fact_schema
 from experiments.city.feeds import DATE, MOMENT, PERCENT, TEN_THOUSANDS, UPDATED, Feed
 from experiments.city.headings import UPDATED_AT, Heading, headings, words
+from experiments.city.people import project_codes
 
 MONTH = "_month"
 _BEIJING_MS = 8 * 3600 * 1000
@@ -38,10 +39,7 @@ class Directory:
     @classmethod
     def of(cls, population: Population, facts: Facts) -> "Directory":
         """Return the directory of a population and of the projects of a block."""
-        codes = pl.DataFrame(schema={"project_id": pl.String, "project_code": pl.String})
-        if "project" in facts:
-            known = facts["project"].filter(pl.col("project_code").is_not_null())
-            codes = known.group_by("project_id", maintain_order=True).agg(pl.col("project_code").last())
+        codes = project_codes(facts.get("project", pl.DataFrame(schema=fact_schema("project"))))
         people, units = population.persons, population.organisations
         return cls(units["name"], units["uscc"], people["name"], people["id_no"], codes)
 

@@ -8,8 +8,8 @@ import polars as pl
 
 from experiments.city import changes, completion, crews, measuring, money, progress, site, works
 from experiments.city.facts import Facts, Population, fact_schema, shaped
-from experiments.city.people import Roster
-from experiments.city.records import stamped
+from experiments.city.people import Roster, project_codes
+from experiments.city.records import restamped
 
 _EXTRA = {
     "contract": {"doc_consistency": pl.Float64, "deviation_items": pl.List(pl.String)},
@@ -45,7 +45,9 @@ def execute(
     labour = units.filter(pl.col("org_type") == "labour")["org_no"]
     consultants = units.filter(pl.col("org_type") == "cost_consultant")["org_no"]
 
-    course = works.sign(facts["award_plan"], facts["emergency_project"], dice("sign"))
+    codes = project_codes(facts["project"])
+    plan = facts["award_plan"].drop("project_code").join(codes, on="project_id", how="left", maintain_order="left")
+    course = works.sign(plan, facts["emergency_project"], dice("sign"))
     contract = works.contracts(course, units["account"], dice("contract"))
     extra = works.supplements(course, contract, dice("supplement"))
     yield "contract", pl.concat([contract, extra], how="diagonal_relaxed")
@@ -79,6 +81,7 @@ def execute(
     inspected = site.inspections(coded, roster, population.departments, dice("inspection"))
     yield "site_inspection", inspected
     yield "sanction", site.sanctions(inspected, course, dice("sanction"))
+    yield "sanction", completion.breaches(coded, population.departments, dice("breach"))
     yield "acceptance", completion.acceptances(coded, dice("acceptance"))
     devices, camera_days = site.cameras(coded, dice("camera"))
     yield "video_device", devices
@@ -106,7 +109,7 @@ def _completed(facts: Facts, course: pl.DataFrame, rng: np.random.Generator) -> 
         rows = last.join(with_contract.select(key, "contract_id", "signed_at"), on=key, maintain_order="left")
         before = facts[table].group_by(key, maintain_order=True).agg(written=pl.col("updated_at").max())
         rows = rows.join(before, on=key, maintain_order="left")
-        yield table, stamped(rows, rng, after=["signed_at", "written"], hours=(4, 80)).drop("signed_at", "written")
+        yield table, restamped(rows, rng, after=["signed_at", "written"], hours=(4, 80)).drop("signed_at", "written")
 
 
 def _stages(projects: pl.DataFrame, course: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
@@ -122,5 +125,5 @@ def _stages(projects: pl.DataFrame, course: pl.DataFrame, rng: np.random.Generat
             status=pl.lit(status), written="updated_at"
         )
         hours = (61.0, 90.0) if status == "under_construction" else (91.0, 150.0)
-        parts.append(stamped(rows, rng, after=["day", "written"], hours=hours).drop("day", "written"))
+        parts.append(restamped(rows, rng, after=["day", "written"], hours=hours).drop("day", "written"))
     return pl.concat(parts)

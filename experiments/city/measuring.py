@@ -118,7 +118,7 @@ def _bill(contracts: pl.DataFrame, items: pl.DataFrame, prices: pl.DataFrame, rn
     )
     whole_works = bill["boq_item_id"].is_null().to_numpy()
     first = np.where(whole_works, 0.0, rng.uniform(0.0, 0.65, n))
-    length = np.where(whole_works, 1.0, np.minimum(rng.uniform(0.12, 0.4, n), 1.0 - first))
+    length = np.where(whole_works, 1.0, np.minimum(rng.uniform(0.2, 0.6, n), 1.0 - first))
     quantity = bill["tender_quantity"].to_numpy() * (1 + np.where(whole_works, 0.0, growth))
     return bill.select(
         "contract_id",

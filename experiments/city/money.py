@@ -5,7 +5,7 @@ import polars as pl
 
 from experiments.city.facts import CITY_END
 from experiments.city.people import NOBODY, someone
-from experiments.city.records import Numbers, days_after, known, money, office_hours, sequence, stamped
+from experiments.city.records import Numbers, days_after, known, money, office_hours, restamped, sequence, stamped
 
 APPROVAL_LIMIT = 500_000
 """CNY from which a payment needs the signature of the next level; who splits stays below."""
@@ -279,7 +279,7 @@ def wage_accounts(course: pl.DataFrame, rng: np.random.Generator) -> pl.DataFram
     rows = known(rows, "opened_at", {"closed_at": [], "bond_at": ["bond_amount"]})
     first = stamped(rows.with_columns(closed_at=pl.lit(None, pl.Date)), rng, after=["opened_at", "bond_at"])
     over = rows.filter(pl.col("closed_at").is_not_null())
-    return pl.concat([first, stamped(over, rng, after=["opened_at", "bond_at", "closed_at"], hours=(61, 90))])
+    return pl.concat([first, restamped(over, rng, after=["opened_at", "bond_at", "closed_at"], hours=(61, 90))])
 
 
 def wage_payments(monthly: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:

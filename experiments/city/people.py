@@ -1,4 +1,4 @@
-"""Who of a firm does what: people of a unit by role, and the departments that look after a site."""
+"""Who is who: people of a unit by role, the department that looks after a site, the national code of a project."""
 
 from dataclasses import dataclass
 
@@ -69,3 +69,9 @@ def department_of(frame: pl.DataFrame, kind: pl.Expr, departments: pl.DataFrame)
     joined = asked.join(local, on=["dept_kind", "region_code"], how="left", maintain_order="left")
     joined = joined.join(city, on="dept_kind", how="left", maintain_order="left")
     return joined.select(pl.coalesce("dept_id", "city_dept_id").alias("dept_id")).to_series()
+
+
+def project_codes(projects: pl.DataFrame) -> pl.DataFrame:
+    """Return project_id and project_code of the projects that have a national code by now."""
+    coded = projects.drop_nulls("project_code").group_by("project_id", maintain_order=True)
+    return coded.agg(pl.col("project_code").last())

@@ -55,6 +55,23 @@ def stamped(
     frame: pl.DataFrame, rng: np.random.Generator, *, after: Sequence[str], hours: tuple[float, float] = (1, 60)
 ) -> pl.DataFrame:
     """Add ``updated_at``: hours after the last of the given days (24:00) and moments, within the city's time."""
+    end = pl.lit(CITY_END).dt.offset_by("-1s")
+    return _stamped(frame, rng, after, hours).with_columns(pl.min_horizontal("updated_at", end))
+
+
+def restamped(
+    frame: pl.DataFrame, rng: np.random.Generator, *, after: Sequence[str], hours: tuple[float, float]
+) -> pl.DataFrame:
+    """Add ``updated_at`` to later versions of rows; those that would be written after the end are left out.
+
+    The hours must lie beyond those of the version before.
+    """
+    return _stamped(frame, rng, after, hours).filter(pl.col("updated_at") < pl.lit(CITY_END).dt.offset_by("-1s"))
+
+
+def _stamped(
+    frame: pl.DataFrame, rng: np.random.Generator, after: Sequence[str], hours: tuple[float, float]
+) -> pl.DataFrame:
     instants = [
         pl.col(name).dt.offset_by("1d").cast(pl.Datetime("us"))
         if frame.schema[name] == pl.Date
@@ -63,8 +80,7 @@ def stamped(
     ]
     lag = pl.Series(rng.uniform(hours[0] * 3600, hours[1] * 3600, len(frame)).astype(np.int64))
     latest = pl.max_horizontal(*instants) + pl.duration(seconds=pl.lit(lag))
-    end = pl.lit(CITY_END).dt.offset_by("-1s")
-    return frame.with_columns(pl.min_horizontal(latest, end).cast(pl.Datetime("us")).alias("updated_at"))
+    return frame.with_columns(latest.cast(pl.Datetime("us")).alias("updated_at"))
 
 
 def sequence(frame: pl.DataFrame, prefix: str, parent: str, digits: int = 3) -> pl.Series:

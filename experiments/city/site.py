@@ -6,9 +6,9 @@ import polars as pl
 from experiments.city.facts import CITY_END
 from experiments.city.people import INSPECTED_BY, NOBODY, Roster, department_of, someone
 from experiments.city.progress import daily, worked
-from experiments.city.records import Days, days_after, known, money, office_hours, sequence, stamped
+from experiments.city.records import Days, days_after, known, money, office_hours, restamped, sequence, stamped
 
-_CAMERA_FROM = 6_000_000
+_CAMERA_FROM = 2_000_000
 """CNY: sites below have no camera that reports."""
 _COVERAGE = ("gate", "main_area", "tower_crane", "office")
 _INSPECTIONS = ("quality", "safety", "random", "market_behaviour", "wage", "joint")
@@ -75,7 +75,7 @@ def suspensions(course: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     rows = known(rows, "reported_at", {"to_date": []})
     begun = stamped(rows.with_columns(to_date=pl.lit(None, pl.Date)), rng, after=["reported_at"], hours=(1, 20))
     over = rows.filter(pl.col("to_date").is_not_null())
-    return pl.concat([begun, stamped(over, rng, after=["reported_at", "to_date"], hours=(21, 60))])
+    return pl.concat([begun, restamped(over, rng, after=["reported_at", "to_date"], hours=(21, 60))])
 
 
 def starts(course: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
@@ -85,7 +85,7 @@ def starts(course: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     days = known(days, "actual_start_date", {"actual_finish_date": []})
     begun = stamped(days.with_columns(actual_finish_date=pl.lit(None, pl.Date)), rng, after=["actual_start_date"])
     over = days.filter(pl.col("actual_finish_date").is_not_null())
-    return pl.concat([begun, stamped(over, rng, after=["actual_start_date", "actual_finish_date"], hours=(61, 120))])
+    return pl.concat([begun, restamped(over, rng, after=["actual_start_date", "actual_finish_date"], hours=(61, 120))])
 
 
 def cameras(course: pl.DataFrame, rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -124,7 +124,7 @@ def cameras(course: pl.DataFrame, rng: np.random.Generator) -> tuple[pl.DataFram
     )
     first = last.with_columns(removed_at=pl.lit(None, pl.Date), last_heartbeat_at=pl.lit(None, pl.Datetime("us")))
     first = stamped(first, rng, after=["installed_at"])
-    last = stamped(last, rng, after=["installed_at", "removed_at", "last_heartbeat_at"], hours=(61, 90))
+    last = restamped(last, rng, after=["installed_at", "removed_at", "last_heartbeat_at"], hours=(61, 90))
     return pl.concat([first, last]), days
 
 

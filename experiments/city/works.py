@@ -15,7 +15,7 @@ import polars as pl
 
 from experiments.city.facts import CITY_END
 from experiments.city.feeds import TRAFFIC_AND_WATER
-from experiments.city.records import DAY, days_after, known, money, office_hours, stamped
+from experiments.city.records import DAY, days_after, known, money, office_hours, restamped, stamped
 
 SHOWS = {"clumsy": 1.0, "practised": 0.55, "careful": 0.15}
 """How much of a scheme its makers let be seen, by skill."""
@@ -210,7 +210,7 @@ def contracts(course: pl.DataFrame, accounts: pl.Series, rng: np.random.Generato
         begun=pl.col("start_date") < CITY_END.date(),
     ).filter(pl.col("begun"))
     later = first.drop("status", "updated_at").join(last, on="contract_id", maintain_order="left")
-    later = stamped(later, rng, after=["signed_at", "filed_at", "published_at", "changed"], hours=(61, 160))
+    later = restamped(later, rng, after=["signed_at", "filed_at", "published_at", "changed"], hours=(61, 160))
     return pl.concat([first, later.select(first.columns)])
 
 
