@@ -22,11 +22,13 @@ from rich.table import Table as Grid
 from features.clock import now
 from features.errors import InputError
 from features.ingest.identity import without_personal_numbers
+from features.ingest.keys import load_keys
 from features.ingest.ocds import Loaded, load_ocds, replay_ocds
 from features.ingest.ocds_files import SOURCE as OCDS
 from features.ingest.ocds_files import Delivery
 from features.ingest.ocds_publishers import BidsPublished, publishers
 from features.ingest.quarantine import MASK, Quarantine, masked
+from features.ingest.replay_feeds import replay_feed_records
 from features.ingest.sealing import seal_of
 from features.ingest.sources_command import add_ingest_commands
 from features.ingest.tables import SOURCE as TABLES
@@ -45,6 +47,8 @@ Bids = Annotated[
 RegionCode = Annotated[str | None, typer.Option("--region", help="the division of the procedures, GB/T 2260")]
 ObjectType = Annotated[str | None, typer.Option(help="the object type of releases that name none: works, goods, ...")]
 
+FEEDS = "feeds"
+"""Entries of declared feeds, whatever the source."""
 _LISTED = ("id", "loaded_at", "source", "file", "record", "table", "level", "field", "value", "reason", "message")
 _ON_SCREEN = ("id", "record", "table", "field", "value", "reason", "mend")
 _PERSONAL_KEYS = frozenset({"contactPoint", "contactPoints"})
@@ -157,7 +161,11 @@ def replay(
             mend="take an id from smoke quarantine list, or give the record with --mended.",
         )
     declared = publishers(bids_published=bids_published, region_code=region, object_type=object_type)
+    of_sources = pending[FEEDS]
     taken = {
+        FEEDS: replay_feed_records(home, of_sources, keys=load_keys(home, os.environ), loaded_at=moment)
+        if of_sources.height
+        else [],
         OCDS: replay_ocds(home, pending[OCDS], declared, loaded_at=moment, source_code=source_code or "S01")[1],
         TABLES: replay_rows(home, pending[TABLES], loaded_at=moment, source_code=source_code, seal=seal)[1],
     }
@@ -187,10 +195,15 @@ def _counts(loaded: Loaded) -> dict[str, int]:
 
 
 def _pending(quarantine: Quarantine, ids: Sequence[str] | None) -> dict[str, pl.DataFrame]:
-    """Return the open entries that can be judged from here: OCDS, and rows in the contract's shape of any source."""
+    """Return the open entries: of OCDS, rows in the contract's shape of any source, and records as sources deliver."""
     entries = quarantine.pending_raw(None, ids)
-    in_shape = (pl.col("source") == TABLES) | (pl.col("waiting") & (pl.col("source") != OCDS))
-    return {OCDS: entries.filter(pl.col("source") == OCDS), TABLES: entries.filter(in_shape)}
+    of_ocds = pl.col("source") == OCDS
+    in_shape = (pl.col("source") == TABLES) | (pl.col("waiting") & ~of_ocds)
+    return {
+        OCDS: entries.filter(of_ocds),
+        TABLES: entries.filter(in_shape),
+        FEEDS: entries.filter(~of_ocds & ~in_shape),
+    }
 
 
 def _mended(quarantine: Quarantine, ids: Sequence[str], mended: Path) -> dict[str, pl.DataFrame]:
@@ -210,14 +223,14 @@ def _mended(quarantine: Quarantine, ids: Sequence[str], mended: Path) -> dict[st
     except (OSError, ValueError) as error:
         mend = "give the record as JSON."
         raise InputError(f"{mended} is no JSON file in UTF-8.", field="mended", mend=mend) from error
-    names = ("id", "source", "record", "table", "level", "field", "file", "source_code")
+    names = ("id", "source", "record", "table", "level", "field", "file", "source_code", "feed")
     one = pl.DataFrame(
         [{**{name: entry[name] for name in names}, "raw": text, "raw_encoding": "text", "waiting": False}],
-        schema_overrides={"source_code": pl.String},
+        schema_overrides={"source_code": pl.String, "feed": pl.String},
     )
     taken = one if entry["state"] == "open" else one.clear()
-    of_ocds = entry["source"] == OCDS
-    return {OCDS: taken if of_ocds else one.clear(), TABLES: one.clear() if of_ocds else taken}
+    kind = entry["source"] if entry["source"] in (OCDS, TABLES) else TABLES if entry["waiting"] else FEEDS
+    return {name: taken if name == kind else one.clear() for name in (OCDS, TABLES, FEEDS)}
 
 
 def _without_personal_data(table: str, raw: str) -> str:

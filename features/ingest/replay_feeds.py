@@ -1,0 +1,102 @@
+"""Judges refused records of sources again, as they were delivered or mended, without reading the source."""
+
+import datetime as dt
+import uuid
+from pathlib import Path
+
+import polars as pl
+
+from features.ingest.deliveries import derives
+from features.ingest.feed import Feed, sources
+from features.ingest.intake import Intake
+from features.ingest.keys import Keys
+from features.ingest.ledger import RELEASED, STORED, Books, Tally
+from features.ingest.mapped import MappedBatch
+from features.ingest.mapping import Mapper
+from features.ingest.mapping_records import delivered_again
+from features.ingest.sealing import Seal
+from features.ingest.settling import RECORD, Watch
+from features.ingest.unresolved import read_known
+from features.tables.contract import ALL_TABLES
+from features.tables.store import TableStore
+
+JUST_AFTER = dt.timedelta(microseconds=1)
+"""By how much a record counts later whose value is mended: it was loaded without it, and the mended one must stand."""
+
+
+def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded_at: dt.datetime) -> list[str]:
+    """Map quarantined records of sources again and load what fits now, after a decision or a mend.
+
+    Args:
+        home: where the tables and the quarantine are.
+        entries: as ``Quarantine.pending_raw`` returns them, opened, with ``raw`` mended or not.
+        keys: of hashes and encryption.
+        loaded_at: the moment of the load.
+
+    Returns:
+        The ids of the entries that are settled: the row is taken, and so is the value where only that was refused.
+    """
+    store, books = TableStore(home), Books(home, uuid.uuid4().hex, loaded_at)
+    placed = entries.with_columns(place=pl.col("record").str.replace(r" \([^()]*\)$", ""))
+    settled: list[str] = []
+    with store.writing():
+        intake = Intake(store, loaded_at, Seal(keys.data), derives(store), books.watching)
+        refused: dict[str, set[str]] = {}
+        for feed in _feeds(placed):
+            own = placed.filter(pl.col("feed") == feed.code)
+            page = books.page(feed.source, feed.code, feed.table, automatic=feed.automatic)
+            mapper = Mapper(feed, keys, read_known(store, feed.source))
+            batch = _mended(mapper, own)
+            again = refused.setdefault(feed.code, set())
+            intake.take(
+                feed.table,
+                [batch],
+                source_code=feed.source,
+                feed=feed.code,
+                plausible=feed.plausible,
+                watch=_watching(page, again),
+            )
+            settled += own.filter(~_still_wrong(own, batch)).get_column("id").to_list()
+        intake.finish()
+        books.close()
+        again = [f"{code} {place}" for code, places in refused.items() for place in places]
+        untaken = placed.filter(pl.concat_str("feed", "place", separator=" ").is_in(again))
+        taken = sorted(set(settled) - set(untaken.get_column("id")))
+        intake.quarantine.mark_replayed(taken, loaded_at)
+    return taken
+
+
+def _feeds(entries: pl.DataFrame) -> list[Feed]:
+    """Return the feeds that entries are of, parents before children; feeds that are declared no more are left out."""
+    named = set(entries.get_column("feed"))
+    found = [feed for source in sources().values() for feed in source.feeds if feed.code in named]
+    return sorted(found, key=lambda feed: list(ALL_TABLES).index(feed.table.NAME))
+
+
+def _mended(mapper: Mapper, entries: pl.DataFrame) -> MappedBatch:
+    """Map each record once; one that was loaded without a value counts just after the version it mends."""
+    records = entries.group_by("place", "raw", maintain_order=True).agg(loaded=(pl.col("level") == "value").all())
+    raws, places = records.get_column("raw").to_list(), records.get_column("place").to_list()
+    batch = mapper.map(delivered_again(raws, places)).batch
+    loaded = pl.lit(records.get_column("loaded"))
+    later = pl.when(loaded).then(pl.col("valid_from_ts") + JUST_AFTER).otherwise("valid_from_ts")
+    rows = batch.rows.with_columns(valid_from_ts=later)
+    # The same text is refused again under the same id, so that no second entry comes to be.
+    return MappedBatch(rows, batch.places, lambda at: [raws[one] for one in at], batch.failures, batch.introduced)
+
+
+def _still_wrong(entries: pl.DataFrame, batch: MappedBatch) -> pl.Series:
+    """Tell of each entry whether the same is found wrong at the same place again."""
+    places = batch.places.gather(batch.failures.get_column("row"))
+    again = {f"{place} {name}" for place, name in zip(places, batch.failures.get_column("field"), strict=True)}
+    return entries.select(pl.concat_str("place", pl.col("field"), separator=" ").is_in(list(again))).to_series()
+
+
+def _watching(page: Tally, refused: set[str]) -> Watch:
+    def watch(fate: str, rows: pl.DataFrame) -> None:
+        if fate == "quarantined":
+            refused.update(rows.get_column(RECORD))
+        elif fate in STORED:
+            page.add(RELEASED, rows)
+
+    return watch
