@@ -16,7 +16,7 @@ from features.clock import now, parse_moment
 from features.errors import InputError
 from features.indicators.catalogue import entries, entries_by_id
 from features.output import Format, write_frame
-from features.tables.contract import ALL_TABLES, FACT_TABLES, SOURCE_TABLES
+from features.tables.contract import ALL_TABLES, FACT_TABLES, RESULT_TABLES
 from features.tables.results import IndicatorValue
 from features.tables.source import read_source_tables
 from features.tables.store import TableStore, stored_schema
@@ -71,7 +71,7 @@ def loaded_store(home: Path) -> TableStore:
         InputError: nothing was ever loaded there.
     """
     store = TableStore(home)
-    if not any(store.exists(table) for table in SOURCE_TABLES.values()):
+    if not any(store.exists(table) for table in FACT_TABLES.values()):
         raise InputError(f"{home} holds no tables.", field="--home", mend="load data with smoke ingest, or mend it.")
     return store
 
@@ -102,7 +102,7 @@ def export(
     if table not in ALL_TABLES:
         raise InputError(f"There is no table {table!r}.", field="TABLE", mend=f"name one of {', '.join(ALL_TABLES)}.")
     schema, store, known = ALL_TABLES[table], loaded_store(home), _known(known_at)
-    if table in SOURCE_TABLES and as_of is not None:
+    if table not in RESULT_TABLES and as_of is not None:
         raise InputError(f"{table} holds no results.", field="--as-of", mend="leave it out, or give --known-at.")
     if schema is IndicatorValue:
         versions = store.versions(schema)

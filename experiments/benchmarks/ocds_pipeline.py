@@ -27,7 +27,7 @@ import polars as pl
 import psutil
 
 from features.clock import now
-from features.tables.contract import SOURCE_TABLES
+from features.tables.contract import FACT_TABLES
 from features.tables.store import TableStore
 
 ROOT = Path(__file__).parents[2]
@@ -138,7 +138,7 @@ def _resident(pid: int) -> int:
 
 def _stored_rows(home: Path) -> int:
     store = TableStore(home)
-    return sum(store.read(table).select(pl.len()).collect().item() for table in SOURCE_TABLES.values())
+    return sum(store.read(table).select(pl.len()).collect().item() for table in FACT_TABLES.values())
 
 
 def main() -> None:

@@ -95,19 +95,17 @@ RESULT_TABLES: Mapping[str, type[Table]] = MappingProxyType(
 )
 """Tables that the platform derives from the others."""
 
-SOURCE_TABLES: Mapping[str, type[Table]] = MappingProxyType(
-    {name: table for name, table in ALL_TABLES.items() if name not in RESULT_TABLES}
-)
-"""Tables that sources, people and the loop write, parents before children."""
+SOURCE_TABLES = ALL_TABLES
+"""Tables that files and feeds may deliver: all of them, since results travel between installations too."""
 
 FACT_TABLES: Mapping[str, type[Table]] = MappingProxyType(
     {
         name: table
-        for name, table in SOURCE_TABLES.items()
-        if table.STORE == "delta" and table not in (SourceSync, ModelVersion)
+        for name, table in ALL_TABLES.items()
+        if table.STORE == "delta" and name not in RESULT_TABLES and table not in (SourceSync, ModelVersion)
     }
 )
-"""Source tables that measurements rest on: without the case store and the platform's records of itself."""
+"""Tables that measurements rest on: without results, the case store and the platform's records of itself."""
 
 
 def data_model() -> list[dict[str, str]]:
