@@ -18,7 +18,8 @@ from features.ingest.staging import Staged
 from features.ingest.stored_index import StoredIndex
 from features.tables.columns import Table
 from features.tables.completion import Acceptance
-from features.tables.retention import past_keeping, without_expired_values
+from features.tables.purge import purged_projects
+from features.tables.retention import without_expired_values
 from features.tables.store import TableStore
 from features.tables.versions import CONTENT, SENSITIVE, TECHNICAL, hashes
 
@@ -139,9 +140,9 @@ class Settling:
         return Staged(self._folder(), table.key())
 
     def stage(self, delivery: Delivery, rows: pl.DataFrame) -> None:
-        """Take rows that can be stored. What is past its keeping changes nothing and goes no further."""
+        """Take rows that can be stored. What retention has deleted changes nothing and goes no further."""
         table = delivery.feed.table
-        past = self._past_keeping(table)
+        past = self._purged(table)
         if past.len():
             over = pl.col("project_id").is_in(past.implode()).fill_null(value=False)
             delivery.count("unchanged", rows.filter(over))
@@ -349,9 +350,9 @@ class Settling:
             self.waiting[table.NAME] = self.staged(table)
         self.waiting[table.NAME].add(rows.with_columns(pl.lit(feed.name).alias(FEED)))
 
-    def _past_keeping(self, table: type[Table]) -> pl.Series:
+    def _purged(self, table: type[Table]) -> pl.Series:
         if table.NAME not in self._past:
-            self._past[table.NAME] = past_keeping(table, self.store.read(Acceptance), self.loaded_at)
+            self._past[table.NAME] = purged_projects(self.store.home, table, self.store.read(Acceptance))
         return self._past[table.NAME]
 
     def _folder(self) -> Path:

@@ -14,8 +14,9 @@ import polars as pl
 from deltalake import DeltaTable
 
 from features.tables import delta
-from features.tables.columns import ZONE
+from features.tables.columns import ZONE, Table
 from features.tables.delta import is_table
+from features.tables.retention import PROJECT_ACCEPTED, accepted_before, rules
 
 _LOG_RETENTION = "delta.logRetentionDuration"
 _AT_ONCE = "interval 0 days"
@@ -101,6 +102,28 @@ class RetentionLog:
         rows = self.read()
         done = rows.filter(pl.col("state") == "done")
         return rows.filter(pl.col("state") == "begun").join(done, on=["run_id", "rule", "table"], how="anti")
+
+
+def purged_projects(home: Path, table: type[Table], acceptances: pl.LazyFrame) -> pl.Series:
+    """Return the projects whose rows of a table retention has deleted: a delivery of such rows changes nothing.
+
+    Only what a purge has dealt with counts, not what is due: so before a purge the order of deliveries does not matter,
+    and after it nothing comes back.
+
+    Args:
+        home: where the log of retention is.
+        table: the table; one without a rule counted from acceptance gives no project.
+        acceptances: the table ``acceptance`` as it stands.
+
+    Returns:
+        Project ids, sorted.
+    """
+    names = [rule.rule for rule in rules() if rule.clock == PROJECT_ACCEPTED and table.NAME in rule.tables]
+    log = RetentionLog(home).read() if names else pl.DataFrame(schema=dict(LOG))
+    horizon = log.filter(pl.col("rule").is_in(names), pl.col("table") == table.NAME).get_column("horizon").max()
+    if not isinstance(horizon, dt.datetime):
+        return pl.Series("project_id", dtype=pl.String)
+    return accepted_before(acceptances, horizon)
 
 
 def purged(log: pl.DataFrame) -> pl.DataFrame:

@@ -119,23 +119,6 @@ def without_expired_values(rows: pl.DataFrame, table: type[Table], at: dt.dateti
     return rows
 
 
-def past_keeping(table: type[Table], acceptances: pl.LazyFrame, at: dt.datetime) -> pl.Series:
-    """Return the projects whose rows of a table are past their time, so that none is stored any more.
-
-    A delivery of such rows changes nothing: they count as unchanged.
-
-    Args:
-        table: the table; one without a rule counted from acceptance gives no project.
-        acceptances: the table ``acceptance`` as it stands.
-        at: the present moment.
-
-    Returns:
-        Project ids, sorted.
-    """
-    found = [accepted_before(acceptances, rule.horizon(at)) for rule in _acceptance_rules(table)]
-    return pl.concat(found).unique().sort() if found else pl.Series("project_id", dtype=pl.String)
-
-
 def accepted_before(acceptances: pl.LazyFrame, horizon: dt.datetime) -> pl.Series:
     """Return the projects whose latest completion acceptance that did not fail is older than a moment."""
     passed = acceptances.filter(
@@ -147,10 +130,6 @@ def accepted_before(acceptances: pl.LazyFrame, horizon: dt.datetime) -> pl.Serie
 
 def _column_rules(table: type[Table]) -> list[Rule]:
     return [rule for rule in rules() if rule.action == "purge" and table.NAME in rule.tables and rule.columns]
-
-
-def _acceptance_rules(table: type[Table]) -> list[Rule]:
-    return [rule for rule in rules() if rule.clock == PROJECT_ACCEPTED and table.NAME in rule.tables]
 
 
 def _days(rule: Rule) -> int:
