@@ -73,7 +73,7 @@ class Feed:
         style: how it writes things.
         version: the heading that tells the newer of two records.
         headings: for columns whose headings do not follow the rule, theirs.
-        words: for columns whose words do not follow the rule, word to value.
+        words: for columns whose words do not follow the rule, word to value (`codes:` in the declaration).
         plausible: amounts to hold against the parent's, lest 元 and 万元 were mixed up.
         automatic: whether it comes through an interface, not from a person's hand.
     """
@@ -182,7 +182,7 @@ def _feed(source: str, shared: Mapping[str, Any], said: dict[str, Any], file: st
     }
     words = {
         column: {str(word): str(value) for word, value in pairs.items()}
-        for column, pairs in cast(dict[str, dict[Any, Any]], said.pop("words", {})).items()
+        for column, pairs in cast(dict[str, dict[Any, Any]], said.pop("codes", {})).items()
     }
     plausible = {
         column: Plausible(**check)

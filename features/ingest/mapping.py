@@ -327,7 +327,7 @@ def _expectation(rule: CellRule, feed: Feed) -> tuple[str, str]:
         "moment": ("a date-time", f"give it as {instant}."),
         "word": (
             f"a word of the agreed list ({words})",
-            "correct it, or add it under `words:` in the feed's declaration.",
+            "correct it, or add it under `codes:` in the feed's declaration.",
         ),
         "phone": ("a telephone number", "give all its digits."),
         "account": ("an account number", "give it whole."),

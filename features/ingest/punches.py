@@ -76,4 +76,4 @@ def _great_circle() -> pl.Expr:
     latitude, site = pl.col("latitude").radians(), pl.col("site_latitude").radians()
     east = (pl.col("longitude") - pl.col("site_longitude")).radians()
     half = ((latitude - site) / 2).sin().pow(2) + latitude.cos() * site.cos() * (east / 2).sin().pow(2)
-    return 2 * EARTH_M * pl.min_horizontal(half, pl.lit(1.0)).sqrt().arcsin()
+    return 2 * EARTH_M * half.clip(upper_bound=1.0).sqrt().arcsin()
