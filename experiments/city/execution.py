@@ -72,9 +72,10 @@ def execute(
     settled = completion.settlements(course, changed, consultants, dice("settlement"))
     yield "settlement_audit", settled
     yield "payment", money.payments(course, monthly, settled, units, dice("payment"))
-    yield "wage_account", money.wage_accounts(coded, dice("wage_account"))
-    has_code = pl.col("project_code").is_not_null()
-    yield "wage_payment", money.wage_payments(monthly.filter(has_code), dice("wage_payment"))
+    accounts = money.wage_accounts(coded, dice("wage_account"))
+    yield "wage_account", accounts
+    wages = money.wage_payments(monthly.filter(pl.col("project_code").is_not_null()), dice("wage_payment"))
+    yield "wage_payment", wages.join(accounts, on="wage_account_id", how="semi", maintain_order="left")
 
     yield "S02/site_project", site.starts(coded, dice("starts"))
     yield "suspension", site.suspensions(coded, dice("suspension"))

@@ -1,15 +1,17 @@
 """What becomes of a contract in the simulated city: in order, in time, and as people do it for money."""
 
+import datetime as dt
 from typing import Any
 
 import polars as pl
 import pytest
 
 from experiments.city.execution import execute, facts_of
-from experiments.city.facts import CITY_END, EXECUTION_LOOK_ALIKES, EXECUTION_SCHEMES, allowed_values
+from experiments.city.facts import CITY_END, EXECUTION_LOOK_ALIKES, EXECUTION_SCHEMES, Facts, allowed_values
 from tests.city_plans import SIGNED, block, lived, other_firm, people, roster
 
 HONEST = lived(60, attendance_days=1000)
+UNFINISHED = lived(60, attendance_days=100, contract_due_at=CITY_END - dt.timedelta(days=70), planned_start_date=None)
 KEYS = {
     "contract": "contract_id",
     "contract_change": "contract_id",
@@ -36,9 +38,10 @@ def lending(skill: str, **said: Any) -> dict[str, pl.DataFrame]:
 CLUMSY, CAREFUL = lending("clumsy"), lending("careful")
 
 
+@pytest.mark.parametrize("facts", [HONEST, UNFINISHED], ids=["finished", "unfinished"])
 @pytest.mark.parametrize("table", sorted(HONEST))
-def test_no_moment_is_later_than_its_record_and_nothing_is_later_than_the_end(table: str) -> None:
-    frame = HONEST[table]
+def test_no_moment_is_later_than_its_record_and_nothing_is_later_than_the_end(table: str, facts: Facts) -> None:
+    frame = facts[table]
     moments = [
         c for c, t in frame.schema.items() if t == pl.Datetime("us") and c not in ("updated_at", "rectify_due_at")
     ]
@@ -48,9 +51,10 @@ def test_no_moment_is_later_than_its_record_and_nothing_is_later_than_the_end(ta
         assert (frame[moment] <= frame["updated_at"]).all(), moment
 
 
+@pytest.mark.parametrize("facts", [HONEST, UNFINISHED], ids=["finished", "unfinished"])
 @pytest.mark.parametrize("table", sorted(HONEST))
-def test_a_key_and_a_moment_of_record_name_one_row(table: str) -> None:
-    frame = HONEST[table]
+def test_a_key_and_a_moment_of_record_name_one_row(table: str, facts: Facts) -> None:
+    frame = facts[table]
 
     assert not frame.select(frame.columns[0], "updated_at").is_duplicated().any()
     assert frame[frame.columns[0]].null_count() == 0
@@ -65,16 +69,17 @@ def test_closed_lists_are_kept(table: str) -> None:
             assert set(frame[column].drop_nulls()) <= set(values), column
 
 
-def test_references_lead_to_rows() -> None:
-    contracts = set(HONEST["contract"]["contract_id"])
+@pytest.mark.parametrize("facts", [HONEST, UNFINISHED], ids=["finished", "unfinished"])
+def test_references_lead_to_rows(facts: Facts) -> None:
+    contracts = set(facts["contract"]["contract_id"])
     for table, column in KEYS.items():
-        assert set(HONEST[table][column]) <= contracts, table
-    assert set(HONEST["attendance"]["kp_id"]) <= set(HONEST["key_personnel"]["kp_id"])
-    assert set(HONEST["leave_record"]["kp_id"]) <= set(HONEST["key_personnel"]["kp_id"])
-    assert set(HONEST["video_day"]["device_id"]) <= set(HONEST["video_device"]["device_id"])
-    assert set(HONEST["wage_payment"]["wage_account_id"]) <= set(HONEST["wage_account"]["wage_account_id"])
-    changes = set(HONEST["contract_change"]["change_id"])
-    assert set(HONEST["quantity_measurement"]["change_id"].drop_nulls()) <= changes
+        assert set(facts[table][column]) <= contracts, table
+    assert set(facts["attendance"]["kp_id"]) <= set(facts["key_personnel"]["kp_id"])
+    assert set(facts["leave_record"]["kp_id"]) <= set(facts["key_personnel"]["kp_id"])
+    assert set(facts["video_day"]["device_id"]) <= set(facts["video_device"]["device_id"])
+    assert set(facts["wage_payment"]["wage_account_id"]) <= set(facts["wage_account"]["wage_account_id"])
+    changes = set(facts["contract_change"]["change_id"])
+    assert set(facts["quantity_measurement"]["change_id"].drop_nulls()) <= changes
 
 
 def test_contracts_are_signed_in_time_and_works_end() -> None:
