@@ -1,10 +1,11 @@
 """How well each source is connected: when it last came, what it brought, and the days it stayed away.
 
 A gap is found by the feed's own rhythm. Take a stretch of days without a record. How often does this feed have records
-on working days, and how often on days off, in the eight weeks before and after? If a feed of that habit would stay away
-this long by chance in fewer than one case in ten thousand, the stretch is a gap. So a feed that speaks every day is
-missed after three working days, one that rests on holidays is not missed over the Spring Festival, and one that
-speaks once a month is never missed for a week.
+on working days, and how often on days off, in the eight weeks before and after? The stretch is a gap if a feed of that
+habit would stay away this long by chance in fewer than one case in ten thousand, and if it is three times as long as
+nine in ten of the feed's other stretches: some feeds speak in bursts, or in the first half of each month. So a feed
+that speaks every day is missed after three days, one that rests on weekends after a week, one that rests on holidays
+is not missed over the Spring Festival, and one that speaks once a month is never missed for a week.
 """
 
 import datetime as dt
@@ -12,6 +13,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+import numpy as np
 import polars as pl
 
 from features.ingest.feed import sources
@@ -26,6 +28,8 @@ AROUND_DAYS = 56
 HABIT_DAYS = 10
 """Days with records around a stretch below which a feed has no habit to break."""
 CHANCE = 1e-4
+USUAL, TIMES_USUAL = 0.9, 3
+"""A gap is so many times as long as this share of the feed's other silent stretches."""
 GAPS: Mapping[str, pl.DataType] = {
     "source": pl.String(),
     "feed": pl.String(),
@@ -164,11 +168,14 @@ def _stretches(spoken: pl.Series, calendar: WorkingCalendar) -> Iterator[tuple[d
     worked = calendar.is_working_days(pl.col("day")).fill_null(pl.col("day").dt.weekday() <= 5)
     marked = every.select(worked.alias("worked"), spoke=pl.col("day").is_in(spoken.implode()))
     kinds, spoke = marked.get_column("worked").to_list(), marked.get_column("spoke").to_list()
-    for silent, places in groupby(range(len(spoke)), key=lambda place: not spoke[place]):
-        if silent:
-            run = list(places)
-            if _chance(kinds, spoke, run[0], run[-1]) < CHANCE:
-                yield first + dt.timedelta(days=run[0]), first + dt.timedelta(days=run[-1])
+    grouped = groupby(range(len(spoke)), key=lambda place: spoke[place])
+    silent = [(run[0], run[-1]) for said, places in grouped if not said and (run := list(places))]
+    lengths = [end - start + 1 for start, end in silent]
+    for number, (start, end) in enumerate(silent):
+        others = lengths[:number] + lengths[number + 1 :]
+        usual = float(np.quantile(others, USUAL)) if others else 0.0
+        if lengths[number] >= TIMES_USUAL * usual and _chance(kinds, spoke, start, end) < CHANCE:
+            yield first + dt.timedelta(days=start), first + dt.timedelta(days=end)
 
 
 def _chance(kinds: Sequence[bool], spoke: Sequence[bool], start: int, end: int) -> float:

@@ -59,6 +59,14 @@ def test_a_monthly_feed_is_not_missed_between_its_days() -> None:
     assert gaps(ledger([{"day": dt.date(2024, month, 5)} for month in range(1, 13)]), CALENDAR).is_empty()
 
 
+def test_a_feed_that_speaks_in_the_first_days_of_each_month_is_not_missed_in_the_last_ones() -> None:
+    days = [day for day in pl.date_range(FIRST, LAST, eager=True) if day.day <= 20]
+    assert gaps(ledger([{"day": day} for day in days]), CALENDAR).is_empty()
+    away = [day for day in days if day.month != 7]
+    found = gaps(ledger([{"day": day} for day in away]), CALENDAR)
+    assert found.select("first_day", "last_day").rows() == [(dt.date(2024, 6, 21), dt.date(2024, 7, 31))]
+
+
 def test_two_feeds_are_judged_apart_and_an_empty_ledger_has_no_gap() -> None:
     other = spoken(1.0, 1.0).with_columns(feed=pl.lit("g"))
     found = gaps(pl.concat([spoken(1.0, 1.0, WEEK), other]), CALENDAR)
