@@ -10,13 +10,13 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from features.clock import now
 from features.errors import InputError
-from features.ingest.redaction import expired_records, expired_values, redact
+from features.ingest.redaction import expired_records, expired_values, landed, redact
 from features.ingest.sealing import Seal
 from features.ingest.staging import clear
 from features.tables import sql
@@ -30,7 +30,7 @@ from features.tables.store import TableStore
 from features.tables.versions import public_schema
 
 PROJECTS_AT_ONCE = 200
-_QUARANTINE = "quarantine/"
+Where = Literal["tables", "quarantine", "landing"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Due:
     """What a rule would take from one place.
 
     Attributes:
-        rows: stored versions, or entries of the quarantine.
+        rows: stored versions, entries of the quarantine, or fetched files.
         oldest: the day of the earliest of their clocks (of ``valid_from_ts`` or the load where the clock is not there).
         newest: the day of the latest.
         parts: deleted versions by source, loaded_at and record day, so that the books of intake still add up.
@@ -52,23 +52,25 @@ class Due:
 
 @dataclass(frozen=True)
 class Task:
-    """One rule applied to one table of a home, or to the refused records of that table, as of a moment."""
+    """One rule applied as of a moment to a table of a home, to its refused records, or to fetched files of it."""
 
     store: TableStore
     rule: Rule
     table: type[Table]
-    in_quarantine: bool
+    where: Where
     horizon: dt.datetime
     seal: Seal | None
 
     @property
     def place(self) -> str:
         """Return what the log calls it."""
-        return f"{_QUARANTINE if self.in_quarantine else ''}{self.table.NAME}"
+        return self.table.NAME if self.where == "tables" else f"{self.where}/{self.table.NAME}"
 
     def due(self) -> Due:
         """Count what is to go."""
-        if self.in_quarantine:
+        if self.where == "landing":
+            return _counted(landed(self.store.home, self.table, self.horizon).lazy(), "loaded_at")
+        if self.where == "quarantine":
             return _counted(self._entries().lazy(), "loaded_at")
         if self.rule.clock == PROJECT_ACCEPTED:
             return _counted(self._of_accepted_projects(self._projects()), "valid_from_ts", parts=True)
@@ -84,7 +86,11 @@ class Task:
 
     def take(self) -> None:
         """Take away what is due and its traces on the disk; what is gone already is left alone."""
-        if self.in_quarantine:
+        if self.where == "landing":
+            for path in landed(self.store.home, self.table, self.horizon).get_column("path"):
+                Path(path).unlink(missing_ok=True)
+            return
+        if self.where == "quarantine":
             redact(self.store.home, self._entries())
             return
         if self.rule.clock == PROJECT_ACCEPTED:
@@ -186,17 +192,21 @@ def _tasks(store: TableStore, at: dt.datetime, seal: Seal | None) -> Iterator[Ta
     for rule in rules():
         if rule.action == "purge":
             for name in rule.tables:
-                yield Task(store, rule, ALL_TABLES[name], False, rule.horizon(at), seal)
+                places: list[Where] = ["tables"]
                 if rule.columns or rule.clock == PROJECT_ACCEPTED:
-                    yield Task(store, rule, ALL_TABLES[name], True, rule.horizon(at), seal)
+                    places.append("quarantine")
+                if rule.columns:
+                    places.append("landing")
+                for where in places:
+                    yield Task(store, rule, ALL_TABLES[name], where, rule.horizon(at), seal)
 
 
 def _begun(store: TableStore, entry: dict[str, Any], seal: Seal | None) -> Task:
     """Return the task that a row of the log tells of."""
-    place: str = entry["table"]
+    folder, _, name = str(entry["table"]).rpartition("/")
+    where: Where = "quarantine" if folder == "quarantine" else "landing" if folder else "tables"
     rule = next(rule for rule in rules() if rule.rule == entry["rule"])
-    table = ALL_TABLES[place.removeprefix(_QUARANTINE)]
-    return Task(store, rule, table, place.startswith(_QUARANTINE), entry["horizon"], seal)
+    return Task(store, rule, ALL_TABLES[name], where, entry["horizon"], seal)
 
 
 def _counted(rows: pl.LazyFrame, clock: str, *, parts: bool = False) -> Due:

@@ -1,4 +1,4 @@
-"""Retention in the quarantine: refused records lose what their table may no longer hold."""
+"""Retention before the tables: refused records lose what their table may no longer hold, fetched files go."""
 
 import datetime as dt
 import json
@@ -10,7 +10,9 @@ from typing import Any, cast
 import polars as pl
 from deltalake import DeltaTable
 
+from features.clock import SHANGHAI
 from features.errors import InputError
+from features.ingest.feed import sources
 from features.ingest.keys import DATA_KEY, KEY_FILE
 from features.ingest.quarantine import ENTRY_SCHEMA, SEALED
 from features.ingest.sealing import Seal
@@ -20,6 +22,8 @@ from features.tables.purge import forget
 
 CHANGES = {"id": pl.String(), "raw": pl.String(), "raw_complete": pl.Boolean(), "loaded_at": ENTRY_SCHEMA["loaded_at"]}
 """What becomes of an entry: its record without the values, and whether it can still be replayed."""
+LANDING = "landing"
+"""Folder of a home in which fetched files lie until they are loaded."""
 _DATE = re.compile(r"(\d{4})\D?(\d{1,2})\D?(\d{1,2})")
 
 
@@ -74,6 +78,19 @@ def expired_records(
         if not wanted.isdisjoint(str(value) for value in (record or {}).values())
     ]
     return pl.DataFrame(named, schema=CHANGES)
+
+
+def landed(home: Path, table: type[Table], horizon: dt.datetime) -> pl.DataFrame:
+    """Return the fetched files of a table that nobody has loaded since a moment: path, loaded_at (when fetched)."""
+    folders = [
+        (feed, home / LANDING / of.code) for of in sources().values() for feed in of.feeds if feed.table is table
+    ]
+    found = [path for feed, folder in folders if folder.is_dir() for path in feed.files(folder)]
+    fetched = [
+        {"path": str(path), "loaded_at": dt.datetime.fromtimestamp(path.stat().st_mtime, SHANGHAI)} for path in found
+    ]
+    rows = pl.DataFrame(fetched, schema={"path": pl.String(), "loaded_at": CHANGES["loaded_at"]})
+    return rows.filter(pl.col("loaded_at") < horizon)
 
 
 def redact(home: Path, changes: pl.DataFrame) -> None:

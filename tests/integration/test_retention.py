@@ -170,6 +170,7 @@ def test_the_log_says_what_went_and_a_second_run_finds_nothing(home: Path) -> No
     assert first.select("table", "columns", "rows", "oldest", "newest", "by", "basis").rows() == [
         ("attendance", "longitude;latitude", 3, midnight(OLD), midnight(OLD), "u1", "个人信息保护法 6、19"),
         ("quarantine/attendance", "longitude;latitude", 2, midnight(OLD), midnight(OLD), "u1", "个人信息保护法 6、19"),
+        ("landing/attendance", "longitude;latitude", 0, None, None, "u1", "个人信息保护法 6、19"),
     ]
     stamp = state(home)
     assert run(home, at=AT, by="u2").get_column("rows").sum() == 0
@@ -177,10 +178,25 @@ def test_the_log_says_what_went_and_a_second_run_finds_nothing(home: Path) -> No
     assert set(RetentionLog(home).read().get_column("by")) == {"u1", "u2"}
 
 
+def test_fetched_files_that_nobody_loaded_and_staged_rows_of_killed_loads_go(home: Path) -> None:
+    landing = home / "landing" / "P00"
+    landing.mkdir(parents=True)
+    for name, fetched in (("attendance-a.parquet", OLD), ("attendance-b.parquet", AT), ("region-a.jsonl", OLD)):
+        (landing / name).write_text("left", "utf-8")
+        os.utime(landing / name, (fetched.timestamp(), fetched.timestamp()))
+    (home / "staging" / "1").mkdir(parents=True)
+
+    done = run(home, at=AT, by="u1")
+
+    assert {path.name for path in landing.iterdir()} == {"attendance-b.parquet", "region-a.jsonl"}
+    assert done.filter(table="landing/attendance").get_column("rows").to_list() == [1]
+    assert not (home / "staging").exists()
+
+
 def test_a_dry_run_counts_and_touches_nothing(home: Path) -> None:
     stamp = state(home)
     told = due(home, AT)
-    assert told.filter(rule="punch_coordinates").get_column("rows").to_list() == [3, 2]
+    assert told.filter(rule="punch_coordinates").get_column("rows").to_list() == [3, 2, 0]
     assert state(home) == stamp
     assert RetentionLog(home).read().is_empty()
 

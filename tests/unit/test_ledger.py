@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.clock import SHANGHAI
@@ -87,6 +87,7 @@ def test_records_without_a_date_are_counted_under_no_day(tmp_path: Path) -> None
     ]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.lists(st.tuples(st.integers(0, 3), st.integers(0, 10**6), st.sampled_from(FATES)), max_size=6), max_size=130

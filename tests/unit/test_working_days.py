@@ -4,7 +4,7 @@ import datetime as dt
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.working_days import CalendarError, WorkingCalendar, shipped_days
@@ -86,6 +86,7 @@ def test_a_limit_in_months_ends_on_the_same_day_or_at_the_end_of_the_month() -> 
     assert CALENDAR.due_in_months(D(2025, 7, 31), 2) == D(2025, 9, 30)
 
 
+@settings(deadline=None)
 @given(start=within, n=st.integers(1, 250))
 def test_counting_undoes_adding_and_ends_on_a_working_day(start: D, n: int) -> None:
     end = CALENDAR.add_working_days(start, n)
@@ -95,12 +96,14 @@ def test_counting_undoes_adding_and_ends_on_a_working_day(start: D, n: int) -> N
     assert CALENDAR.working_days_between(start, end - dt.timedelta(days=1)) == n - 1
 
 
+@settings(deadline=None)
 @given(start=within, first=st.integers(1, 60), second=st.integers(1, 60))
 def test_one_limit_after_another_is_both_together(start: D, first: int, second: int) -> None:
     between = CALENDAR.add_working_days(start, first)
     assert CALENDAR.add_working_days(between, second) == CALENDAR.add_working_days(start, first + second)
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.tuples(within, st.integers(1, 90)), min_size=1, max_size=20))
 def test_columns_count_as_single_days_do(rows: list[tuple[D, int]]) -> None:
     frame = pl.DataFrame(rows, schema={"start": pl.Date, "n": pl.Int64}, orient="row")
