@@ -6,6 +6,7 @@ from pathlib import Path
 
 from experiments.city.routing import SOURCES
 from experiments.city.simulate import Order, simulate
+from features.errors import SmokeError
 
 _EXAMPLE = """example:
   python -m experiments.city --projects 200 --seed 1 --attendance-days 20 --out /tmp/city
@@ -58,7 +59,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     asked = parser().parse_args(arguments)
     order = Order(asked.projects, asked.seed, asked.attendance_days, asked.dirt, asked.sources)
-    simulate(order, asked.out, lambda line: print(line, file=sys.stderr, flush=True))
+    try:
+        simulate(order, asked.out, lambda line: print(line, file=sys.stderr, flush=True))
+    except SmokeError as error:
+        sys.exit(f"city: {error}")
 
 
 if __name__ == "__main__":

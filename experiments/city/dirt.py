@@ -4,7 +4,31 @@ Every kind takes some records of a feed and spoils them, or adds spoilt ones. Wh
 its headings. Rates are in :data:`RATES` and nowhere else. Truth is never touched: what is spoilt is the delivery.
 
 Records that others refer to (``PARENTS``) are not lost to the city by dirt: their spoilt version is followed, hours to
-days later, by the right one.
+days later, by the right one, listed as ``<kind>_mended``; so is half of the others' dirt.
+
+=================  ======================================================  ====================================
+kind               what happens                                            where the spoilt record should end
+=================  ======================================================  ====================================
+duplicate          the same record twice, now and then a month later       unchanged
+correction         a wrong version, then the right one (``_newer``)        superseded; the newer one loaded
+late               the same, but the old version arrives a month after it  superseded; the newer one loaded
+unit_mixup         an amount 10,000 times too large or too small           quarantined: unit_suspected
+unknown_word       a word that is in no list                               quarantined: unknown_word
+missing_value      a required cell left empty                              quarantined: missing_value
+uscc_check         a credit code with a wrong check sign                   quarantined: unresolved_organisation [1]
+name_only          a unit's name without its code                          quarantined: unresolved_organisation [1]
+uscc_repairable    O for 0, I for 1, lower case, full width, blanks        loaded
+id15               an identity number of the old kind                      loaded
+id_check           an identity number with a wrong check sign              quarantined: unresolved_person [1]
+impossible_date    30 February                                             quarantined: not_a_day, not_a_moment
+clock_skew         an event hours after its record was written             quarantined: after_its_record
+orphan             a further record whose parent is never delivered        quarantined: unknown_reference
+stray_text         quotes, line breaks, Chinese punctuation in a text      loaded
+full_width_amount  １２３．４５                                              loaded
+outage             a source's lost week comes with the next delivery       loaded; one case a file, record_id empty
+=================  ======================================================  ====================================
+
+[1] where the column may be empty the record is loaded, and the value alone is quarantined.
 """
 
 from collections.abc import Iterator

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,6 +25,9 @@ from experiments.city.population import population as people_of
 from experiments.city.registry import registry
 from experiments.city.routing import SOURCES, feeds_of, with_source
 from experiments.city.shelf import Shelf
+from features.errors import SmokeError
+
+_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class Order:
     attendance_days: int
     dirt: bool = True
     sources: frozenset[str] = SOURCES
+
+
+class FolderInUseError(SmokeError):
+    """The folder to write to holds something else than a city."""
 
 
 class _Office:
@@ -80,14 +88,19 @@ def simulate(order: Order, out: Path, tell: Callable[[str], None]) -> dict[str, 
 
     Args:
         order: what to simulate.
-        out: folder for ``deliveries``, ``truth`` and ``manifest.json``; files of a city written there before are
-            overwritten one by one, so an empty folder is best.
+        out: folder for ``deliveries``, ``truth`` and ``manifest.json``; a city written there before, finished or not,
+            is replaced.
         tell: is told of the progress, a line at a time.
 
     Returns:
         The manifest.
+
+    Raises:
+        FolderInUseError: the folder holds deliveries, and no manifest says that they are a city's.
     """
     began = time.monotonic()
+    _clear(out)
+    _write_manifest(out, {"unfinished": True, **_order(order)})
     office = _Office(order, out)
     people = people_of(order.seed, order.projects)
     tell(f"population: {people.organisations.height:,} units, {people.persons.height:,} people")
@@ -106,9 +119,30 @@ def simulate(order: Order, out: Path, tell: Callable[[str], None]) -> dict[str, 
     truth.write(people, pl.concat(schemes), out / "truth")
     files = office.shelf.close()
     manifest = _manifest(order, files, office.planted)
-    (out / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    _write_manifest(out, manifest)
     tell(f"{len(files):,} files, {sum(files.values()):,} records, {time.monotonic() - began:,.0f} s")
     return manifest
+
+
+def _clear(out: Path) -> None:
+    """Remove the city that was written to a folder before."""
+    there = [out / name for name in ("deliveries", "truth") if (out / name).exists()]
+    if there and not (out / _MANIFEST).exists():
+        raise FolderInUseError(
+            f"{there[0]} exists, and no {_MANIFEST} beside it says that a simulated city may be replaced there. "
+            "Mend: give another --out, or remove it."
+        )
+    for folder in there:
+        shutil.rmtree(folder)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _write_manifest(out: Path, manifest: dict[str, object]) -> None:
+    (out / _MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _order(order: Order) -> dict[str, object]:
+    return {"order": asdict(order) | {"sources": sorted(order.sources)}}
 
 
 def _standing(people: Population) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -136,7 +170,7 @@ def _manifest(order: Order, files: dict[str, int], planted: Counter[str]) -> dic
         sources[file.split("/")[0]] += rows
         feeds[re.sub(r"-\d{6}(-\d+)?\.\w+$", "", file)] += rows
     return {
-        "order": asdict(order) | {"sources": sorted(order.sources)},
+        **_order(order),
         "versions": {name: version(name) for name in ("smoke-index", "polars", "numpy", "pyarrow", "xlsxwriter")},
         "records": sum(files.values()),
         "sources": dict(sorted(sources.items())),

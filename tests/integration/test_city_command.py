@@ -260,6 +260,22 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     assert said in capsys.readouterr().err
 
 
+def test_a_city_is_replaced_and_anything_else_is_left_alone(tmp_path: Path) -> None:
+    small = ["--projects", "3", "--sources", "S07", "--out", str(tmp_path)]
+    main([*small, "--seed", "1"])
+    stale = tmp_path / "deliveries" / "S07" / "payment-201001.csv"
+    stale.write_text("of another city", encoding="utf-8")
+
+    main([*small, "--seed", "2"])
+
+    assert not stale.exists()
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(SystemExit) as stop:
+        main([*small, "--seed", "1"])
+    assert "Mend: give another --out" in str(stop.value.code)
+    assert (tmp_path / "truth" / "dirt.csv").exists()
+
+
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
