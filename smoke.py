@@ -14,9 +14,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "ingest": (
         "features.ingest.commands",
         "ingest_app",
-        "load a delivery: ingest tables DIR, ingest ocds FILE",
+        "load a delivery: ingest all DIR, ingest S01 DIR, ingest tables DIR, ingest ocds FILE",
     ),
     "quarantine": ("features.ingest.commands", "quarantine_app", "list, show and replay what could not be taken"),
+    "sources": ("features.ingest.sources_command", "sources_app", "list the source systems, show how a feed is mapped"),
+    "fetch": ("features.ingest.fetch.command", "fetch", "pull what is new from a source's interface or views"),
     "keys": ("features.ingest.keys_command", "keys_app", "make the keys that personal data stand under"),
     "identities": (
         "features.ingest.identities_command",
@@ -40,7 +42,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("serving.commands", "demo", "load the shipped auctions, build, score and serve"),
 }
 """Name of each command: the module and attribute that hold it, and one line of help."""
-PARTS = {"train": ("mlflow", "sklearn", "shap"), "serve": ("bentoml", "starlette", "uvicorn", "prometheus_client")}
+PARTS = {
+    "connect": ("dlt", "psycopg"),
+    "train": ("mlflow", "sklearn", "shap"),
+    "serve": ("bentoml", "starlette", "uvicorn", "prometheus_client"),
+}
 """Optional parts of the installation, and the packages that come with each."""
 
 

@@ -139,8 +139,9 @@ def ingest(
     outcome.problems += [one for source, folder in delivered for one in _unread(source, folder, work)]
     order = list(ALL_TABLES)
     with store.writing():
-        intake = Intake(store, loaded_at, Seal(keys.data), derives(store))
-        run = _Run(store, intake, Books(home, uuid.uuid4().hex, loaded_at), keys, outcome, progress or _silent)
+        books = Books(home, uuid.uuid4().hex, loaded_at)
+        intake = Intake(store, loaded_at, Seal(keys.data), derives(store), books.watching)
+        run = _Run(store, intake, books, keys, outcome, progress or _silent)
         for feed, files in sorted(work, key=lambda one: (order.index(one[0].table.NAME), one[0].source != "P00")):
             if files:
                 run.load(feed, files)
@@ -224,7 +225,7 @@ class _Run:
         feed = mapper.feed
         for number, path in enumerate(files, 1):
             try:
-                for chunk in read_file(path, feed.style.format, feed.style.encoding, mapper.wanted):
+                for chunk in read_file(path, feed.format_of(path), feed.style.encoding, mapper.wanted):
                     self.progress(feed, chunk.rows.height + len(chunk.broken), number)
                     yield chunk
             except FileError as error:
@@ -245,7 +246,7 @@ def examine(mapper: Mapper, files: Sequence[Path]) -> set[str]:
         FeedStoppedError: the interface has changed.
     """
     feed, expected = mapper.feed, mapper.expected()
-    sparse = feed.style.format in SPARSE
+    sparse = {path.name: feed.format_of(path) in SPARSE for path in files}
     guards = {path.name: FileGuard(feed.code, path.name, expected) for path in files}
     unexpected: set[str] = set()
 
@@ -253,24 +254,24 @@ def examine(mapper: Mapper, files: Sequence[Path]) -> set[str]:
         for path, chunk in _readable(mapper, files):
             present, more = mapper.headings(chunk)
             unexpected.update(more)
-            if not sparse:
+            if not sparse[path.name]:
                 guards[path.name].meet(present, more)
             yield chunk
 
     for chunk in joined(met()):
         for judged in mapper.judge(chunk)[0]:
             guards[judged.file].watch(judged)
-    for guard in guards.values():
-        guard.conclude(optional_when_absent=sparse)
+    for name, guard in guards.items():
+        guard.conclude(optional_when_absent=sparse[name])
     return unexpected
 
 
 def _readable(mapper: Mapper, files: Sequence[Path]) -> Iterator[tuple[Path, Chunk]]:
     """Yield what can be read of files; what cannot is named when they are loaded."""
-    style = mapper.feed.style
+    feed = mapper.feed
     for path in files:
         with suppress(FileError):
-            for chunk in read_file(path, style.format, style.encoding, mapper.wanted):
+            for chunk in read_file(path, feed.format_of(path), feed.style.encoding, mapper.wanted):
                 yield path, chunk
 
 

@@ -28,6 +28,8 @@ Ratios = Literal["fraction", "percent"]
 Words = Literal["chinese", "values", "numbers"]
 Projects = Literal["code", "id"]
 VERSION = "更新时间"
+FETCHED = "-fetched-"
+"""What follows the feed in the name of a fetched file, whatever the format in which the source delivers files."""
 
 
 class FeedError(SmokeError):
@@ -67,7 +69,7 @@ class Feed:
 
     Attributes:
         source: the source's code.
-        name: of the feed; its files are ``<name>-<anything>.<ending of the format>``.
+        name: of the feed; its files are ``<name>-<anything>.<ending of the format>``, or fetched ones.
         table: where its records go.
         columns: of the table, that it carries.
         style: how it writes things.
@@ -95,15 +97,20 @@ class Feed:
         return f"{self.source}/{self.name}"
 
     def files(self, folder: Path) -> list[Path]:
-        """Return its files in a folder, oldest name first."""
-        endings = ENDINGS[self.style.format]
-        return sorted(
-            path
-            for path in folder.iterdir()
-            if path.name.endswith(endings)
-            and (path.name.startswith(f"{self.name}-") or path.name.split(".")[0] == self.name)
-            and path.is_file()
-        )
+        """Return its files in a folder, oldest name first: delivered ones, and those that were fetched."""
+        return sorted(path for path in folder.iterdir() if self._reads(path.name) and path.is_file())
+
+    def format_of(self, path: Path) -> Format:
+        """Return the format of one of its files."""
+        if path.name.startswith(f"{self.name}{FETCHED}"):
+            return "parquet" if path.suffix == ".parquet" else "jsonl"
+        return self.style.format
+
+    def _reads(self, name: str) -> bool:
+        if name.startswith(f"{self.name}{FETCHED}"):
+            return name.endswith((".jsonl", ".parquet"))
+        named = name.startswith(f"{self.name}-") or name.split(".")[0] == self.name
+        return named and name.endswith(ENDINGS[self.style.format])
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,31 @@ class FeedConnection:
     """How one feed is fetched.
 
     Attributes:
-        resource: path of the resource under the base URL, or name of the view.
-        cursor: field or column that grows with every change; its newest value is where the next fetch goes on.
-        cursor_param: REST: query parameter that takes the cursor.
-        data: REST: path of the list of records in a page, such as ``data``; empty: the page itself.
+        resource: path of the resource under the base URL, or name of the view (``schema.view``).
+        cursor: heading that grows with every change, from whose greatest value the next fetch goes on; empty: the
+            feed's version heading.
+        cursor_kind: a moment, written in the feed's style, or a number.
+        overlap_min: how far before the cursor a fetch starts, so that what was written late is not missed.
         page_size: records a page, or rows a batch.
+        cursor_param: REST: query parameter that takes the cursor.
+        data: REST: path of the list of records in the answer; empty: the answer itself.
+        paging: REST: by page number until a page is empty, or by a link to the next page.
+        page_param: REST: query parameter of the page number.
+        size_param: REST: query parameter of the page size.
+        next_link: REST: path of the link in the answer.
     """
 
     resource: str
-    cursor: str
+    cursor: str = ""
+    cursor_kind: Literal["moment", "number"] = "moment"
+    overlap_min: int = 1440
+    page_size: int = 1000
     cursor_param: str = "updated_since"
     data: str = "data"
-    page_size: int = 1000
+    paging: Literal["page", "link"] = "page"
+    page_param: str = "page"
+    size_param: str = "size"
+    next_link: str = "next"
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,8 @@ class Connection:
         url: base URL, or SQLAlchemy URL in which ``{NAME}`` stands for an environment variable.
         token_env: REST: the environment variable with the bearer token.
         timeout_s: seconds to wait for an answer.
-        retries: how often a failed request is tried again, waiting longer each time.
+        retries: how often a failed request is tried again.
+        backoff_s: seconds to wait before the first time; twice as long each time after.
         feeds: by feed name.
     """
 
@@ -53,6 +67,7 @@ class Connection:
     token_env: str = ""
     timeout_s: float = 60
     retries: int = 5
+    backoff_s: float = 1
     feeds: Mapping[str, FeedConnection] = field(default_factory=dict[str, FeedConnection])
 
 
