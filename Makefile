@@ -22,7 +22,7 @@ $(STAMP): requirements/all.txt pyproject.toml
 
 setup: $(STAMP)  ## create .venv with the pinned packages
 
-demo: $(STAMP)  ## load the shipped auctions, build, score and serve on 127.0.0.1:3000
+demo: $(STAMP)  ## simulate a city of 2,058 projects, ingest, build, score and serve on 127.0.0.1:3000
 	$(BIN)/smoke demo
 
 test: $(STAMP)  ## run the tests

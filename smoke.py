@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "score": ("serving.commands", "score", "write the index of all subjects as of a date"),
     "explain": ("serving.commands", "explain", "explain one score: smoke explain lot:ID"),
     "serve": ("serving.commands", "serve", "serve the API on 127.0.0.1:3000"),
-    "demo": ("serving.commands", "demo", "load the shipped auctions, build, score and serve"),
+    "demo": ("serving.demo", "demo", "simulate a city, ingest all its sources, build, score and serve"),
 }
 """Name of each command: the module and attribute that hold it, and one line of help."""
 PARTS = {

@@ -1,10 +1,8 @@
-"""Commands: score, explain, serve, demo."""
+"""Commands: score, explain, serve."""
 
 import datetime as dt
 import os
 import socket
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,10 +27,6 @@ from features.tables.store import TableStore, TableWriter
 from serving.messages import Evidence, Explanation, ScoreRequest, Subject
 from serving.scoring import DEFAULT_TYPES, Scorer, champion, score_all
 from serving.settings import Settings, settings_from
-
-DEMO_AS_OF = "2015-12-31"
-ROOT = Path(__file__).resolve().parent.parent
-DEMO_TABLES = ROOT / "experiments" / "tsuchiura" / "tables"
 
 TYPES = ("lot", "project", "organisation", "person", "pair")
 SHOWN_ROWS = 5
@@ -124,11 +118,11 @@ def serve(
     settings = _settings(home)
     os.environ["SMOKE_HOME"] = str(settings.home)
     address = (host or settings.host, settings.port if port is None else port)
-    _check_address(*address)
+    check_address(*address)
     uvicorn.run("serving.app:app", host=address[0], port=address[1])
 
 
-def _check_address(host: str, port: int) -> None:
+def check_address(host: str, port: int) -> None:
     """Make sure that the address can be listened on, so that a taken port is one line.
 
     Raises:
@@ -143,30 +137,6 @@ def _check_address(host: str, port: int) -> None:
         raise InputError(
             f"{host}:{port} cannot be listened on: {reason}.", field="--port", mend="give another --port or --host."
         ) from error
-
-
-def demo(
-    home: Home = None, port: Annotated[int | None, typer.Option(help="Default SMOKE_PORT or 3000.")] = None
-) -> None:
-    """Load the shipped auctions, build, score and serve. Example: smoke demo."""
-    settings = _settings(home)
-    _check_address(settings.host, settings.port if port is None else port)
-    if not DEMO_TABLES.is_dir():
-        raise InputError(f"{DEMO_TABLES} is missing.", field="tables", mend="run it in a clone of the repository.")
-    for step in (["ingest", "tables", str(DEMO_TABLES)], ["build", "--as-of", DEMO_AS_OF]):
-        typer.echo(f"smoke {' '.join(step)}", err=True)
-        done = subprocess.run([sys.executable, "-m", "smoke", *step, "--home", str(settings.home)], check=False)
-        if done.returncode:
-            raise typer.Exit(done.returncode)
-    source = read_source_tables(TableStore(settings.home))
-    index = score_all(source, parse_moment(DEMO_AS_OF), None, ["lot"])
-    top = index.sort("score", "subject_id", descending=[True, False], nulls_last=True).head(10)
-    write_frame(top.select("subject_id", "score", "coverage", "level"), None)
-    typer.echo("The index is rule-led here: the auctions carry no labels, so no model was trained.")
-    address = f"http://{settings.host}:{settings.port if port is None else port}"
-    body = f'{{"as_of":"{DEMO_AS_OF}","subjects":[{{"type":"lot","id":"{top.item(0, "subject_id")}"}}]}}'
-    typer.echo(f"curl -s {address}/v1/explain -H 'Content-Type: application/json' -d '{body}'")
-    serve(port=port, home=settings.home)
 
 
 def _settings(home: Path | None) -> Settings:
