@@ -62,6 +62,7 @@ def fetch_rest(feed: Feed, of: Connection, landing: Landing, cursors: Cursors) -
 def _pages(feed: Feed, of: Connection, how: FeedConnection, since: Value | None) -> Iterator[list[dict[str, Any]]]:
     session = Client(
         request_timeout=of.timeout_s,
+        raise_for_status=False,
         request_max_attempts=of.retries + 1,
         request_backoff_factor=of.backoff_s,
         request_max_retry_delay=60,

@@ -2,12 +2,13 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from features.errors import InputError
 from features.ingest.feed import Feed
@@ -44,6 +45,11 @@ def fetch_view(feed: Feed, of: Connection, landing: Landing, cursors: Cursors) -
                     mend = "see that the database runs and lets us in; then fetch again."
                     what = f"The database does not answer ({type(error.orig).__name__})."
                     raise FetchError(feed.code, what, mend) from error
+                time.sleep(min(60.0, of.backoff_s * 2**attempt))
+    except SQLAlchemyError as error:
+        mend = "have the source give the view back as it was, or correct `resource` and `cursor` in the connections."
+        what = f"The view {how.resource!r} is not what was agreed ({type(getattr(error, 'orig', error)).__name__})."
+        raise FetchError(feed.code, what, mend) from error
     finally:
         engine.dispose()
     return count
@@ -55,10 +61,13 @@ def _batches(engine: sa.Engine, how: FeedConnection, feed: Feed, since: Value | 
     query = sa.select(sa.text("*")).select_from(sa.table(view, schema=schema or None)).order_by(cursor)
     if since is not None:
         query = query.where(cursor >= earlier(since, how.overlap_min))
-    with engine.connect().execution_options(stream_results=True, max_row_buffer=how.page_size) as connection:
-        for rows in pl.read_database(query, connection, iter_batches=True, batch_size=how.page_size):
-            if rows.height:
-                yield rows
+    with (
+        engine.connect().execution_options(stream_results=True, max_row_buffer=how.page_size) as connection,
+        connection.execute(query) as result,
+    ):
+        names = list(result.keys())
+        for rows in result.partitions(how.page_size):
+            yield pl.DataFrame([tuple(row) for row in rows], schema=names, orient="row", infer_schema_length=None)
 
 
 def _advance(cursors: Cursors, feed: Feed, values: pl.Series) -> None:
