@@ -86,16 +86,16 @@ def lots_of(
     estimate = frame["amount"].to_numpy()
     control = np.round(estimate * (t.control / t.estimate)[tender], 2)
     services = np.isin(object_type, ["design", "survey", "supervision", "services"])
-    margin = np.clip(rng.normal(np.where(services, 0.22, 0.13), 0.035, n), 0.04, 0.4)
-    discount = np.where(services, rng.gamma(3.0, 0.035, n), rng.gamma(3.5, 0.016, n))
+    margin = np.clip(rng.normal(np.where(services, 0.22, 0.14), 0.05, n), 0.04, 0.4)
+    discount = np.where(services, rng.gamma(3.0, 0.035, n), rng.gamma(2.4, 0.025, n))
     discount = np.where(kind == "steep_discount", 0.2, np.minimum(discount, margin * 0.85))
     base = np.select(
         [t.evaluation[tender] == "average_benchmark", t.evaluation[tender] == "reasonable_low_price"],
-        [0.008, 0.009],
-        0.014,
+        [0.011, 0.012],
+        0.02,
     )
-    base = np.where(services, 0.03, base)
-    spread = np.exp(rng.normal(np.log(base), 0.65, n))
+    base = np.where(services, 0.035, base)
+    spread = np.exp(rng.normal(np.log(base), 0.85, n))
     first = np.where(group >= 0, turns[group], 0)
     return Lots(
         tender=tender,
@@ -151,9 +151,8 @@ def enter(m: Market, lots: Lots, forced: dict[int, Entrants], backlog: np.ndarra
     ``forced`` names for some lots who comes with which role, and how many others may still come.
     """
     counts = np.minimum(bidder_counts(lots, rng), 40)
-    rows: list[np.ndarray] = []
-    orgs: list[np.ndarray] = []
-    roles: list[np.ndarray] = []
+    nothing = np.zeros(0, dtype=np.int64)
+    rows, orgs, roles = [nothing], [nothing], [nothing]
     for trades in (WORKS, *((n,) for n, t in enumerate(TRADES) if t.object_type and n not in WORKS)):
         here = np.flatnonzero(np.isin(lots.trade, trades))
         if not len(here):
@@ -209,7 +208,7 @@ def _wanting(
     load = np.log(org["capacity"][pool] / lots.estimate[here, None])
     strain = -1.2 * np.maximum(0, 0.3 - load) - 0.12 * np.maximum(0, load - 2.5)
     busy = -1.2 * np.minimum(2, backlog[pool] / org["capacity"][pool])
-    taste = fits - far / 75 + strain + busy + 0.75 * org["activity"][pool] + rng.gumbel(0, 1, pool.shape)
+    taste = fits - far / 75 + strain + busy + 1.15 * org["activity"][pool] + rng.gumbel(0, 1, pool.shape)
     top = min(60, pool.shape[1])
     part = (
         np.argpartition(-taste, top - 1, axis=1)[:, :top]

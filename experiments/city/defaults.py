@@ -62,7 +62,7 @@ SCHEMES: dict[str, Kind] = {
     "owner_rep_steering": Kind("expert_ties", 2, ("tender", "procurement"), gain=0.04),
     "split_works": Kind("lot_splitting", 2, TENDER, members=1, gain=0.08),
     "split_orders": Kind("lot_splitting", 1.5, BOUGHT, members=1, gain=0.08),
-    "emergency_abuse": Kind("lot_splitting", 4, URGENT, gain=0.12),
+    "emergency_abuse": Kind("lot_splitting", 4, URGENT, quota=5, gain=0.12),
     "direct_then_grow": Kind("lot_splitting", 2, TENDER, gain=0.10),
     "dismembered_works": Kind("lot_splitting", 1, TENDER, members=2, gain=0.03),
     "provisional_evasion": Kind("lot_splitting", 2, TENDER, gain=0.06),

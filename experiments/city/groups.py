@@ -61,9 +61,8 @@ def groups(
     for ward in range(plan.wards):
         maker = _Maker(plan, ward, columns, specialty, np.random.default_rng([seed, 2, ward]))
         for honest, kinds, share in ((False, SCHEMES, TOUCHED_PROJECTS), (True, LOOK_ALIKES, ALIKE_PROJECTS)):
-            total = sum(kind.weight for kind in kinds.values())
             for name, kind in kinds.items():
-                lots = WARD_PROJECTS * plan.scale ** (4 / 3) * share * kind.weight / total
+                lots = WARD_PROJECTS * plan.scale ** (4 / 3) * share * sum(_chance(kinds, kind, t) for t in kind.types)
                 many = max(len(kind.types), round(lots / kind.quota))
                 for order in range(many):
                     row = maker.group(
@@ -88,7 +87,7 @@ class _Maker:
         self.columns = {name: values[self.first : self.first + plan.size] for name, values in columns.items()}
         self.specialty = specialty[ward * plan.experts : (ward + 1) * plan.experts]
         self.taken: set[int] = set()
-        self.load = {name: 0.0 for name, _ in SKILLS}
+        self.load = {name: float(rng.uniform(0, 0.05)) for name, _ in SKILLS}  # so that cities differ in who is careful
 
     def group(self, name: str, kind: Kind, *, honest: bool, order: int, weight: float) -> dict[str, object]:
         """Return one group of a kind: who leads, who helps, whom they hold; ``weight``: its share of touched lots."""
@@ -173,9 +172,14 @@ class _Maker:
 def _expected(kinds: dict[str, Kind], kind: Kind, order: int, many: int) -> float:
     """Return the share of touched lots that the ``order``-th of ``many`` groups of a kind will have, about."""
     mine = kind.types[order % len(kind.types)]
-    rivals = sum(other.weight for other in kinds.values() if mine in other.types)
     same = sum(1 for other in range(many) if kind.types[other % len(kind.types)] == mine)
-    return dict(PROJECT_TYPES)[mine] * kind.weight / rivals / same
+    return _chance(kinds, kind, mine) / same
+
+
+def _chance(kinds: dict[str, Kind], kind: Kind, project_type: str) -> float:
+    """Return the share of touched projects that are of a type and of a kind."""
+    rivals = sum(other.weight for other in kinds.values() if project_type in other.types)
+    return dict(PROJECT_TYPES)[project_type] * kind.weight / rivals
 
 
 def _kin(row: dict[str, object]) -> list[tuple[int, int, str]]:

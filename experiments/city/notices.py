@@ -58,13 +58,13 @@ def tender_facts(
             "tender_id": tender_id,
             "project_id": projects["project_id"].gather(row),
             "tender_no": "ZB-" + tender_id.str.slice(2),
-            "title": name + pl.Series([WORDS[o] for o in t.object_type]),
+            "title": name + pl.Series([WORDS[o] for o in t.object_type], dtype=pl.String),
             "tenderer_org_no": projects["owner_no"].gather(row).cast(pl.Int32),
             "agency_org_no": pl.Series(t.agency).cast(pl.Int32).set(pl.Series(t.agency < 0), None),
             "law_regime": np.where(gp, "gov_procurement_law", "tendering_law"),
             "object_type": t.object_type,
             "method": t.method,
-            "exemption_reason": [_reason(m) for m in t.method],
+            "exemption_reason": pl.Series([_reason(m) for m in t.method], dtype=pl.String),
             "evaluation_method": t.evaluation,
             "benchmark_rule": pl.Series(
                 [benchmark_text(r, k) for r, k in zip(t.rule, t.k, strict=True)], dtype=pl.String
@@ -90,7 +90,7 @@ def tender_facts(
             "retender_of_tender_id": (tender_id + "F").set(pl.Series(~t.retender), None),
             "allows_consortium": t.consortia,
             "is_electronic": rng.random(n) < 0.97,
-            "status": ["published"] * n,
+            "status": np.full(n, "published"),
             "updated_at": pl.Series((time["notice"] + DAY // 96).astype("datetime64[us]")),
         }
     )
@@ -166,8 +166,8 @@ def lot_facts(
             "required_pm_grade": pl.Series(np.where(lots.estimate > 3e7, "一级建造师", "二级建造师")).set(
                 pl.Series(~works), None
             ),
-            "unit_works_code": pl.Series(["DW-"] * n) + tender + "-" + pl.Series(unit).cast(pl.String),
-            "status": ["open"] * n,
+            "unit_works_code": pl.Series(["DW-"] * n, dtype=pl.String) + tender + "-" + pl.Series(unit).cast(pl.String),
+            "status": np.full(n, "open"),
             "updated_at": pl.Series((t.time["notice"][lots.tender] + DAY // 96).astype("datetime64[us]")),
         }
     ).with_columns(pl.when(pl.Series(works)).then("unit_works_code").alias("unit_works_code"))

@@ -9,8 +9,7 @@ from experiments.city import names
 from experiments.city.bidding import Bids, Lots
 from experiments.city.facts import AWARD_PLAN, CITY_END, EXECUTION_LOOK_ALIKES, EXECUTION_SCHEMES, shaped
 from experiments.city.layout import TRADES
-from experiments.city.outcomes import at
-from experiments.city.paperwork import END, REGION_CODES, time_column, word_column
+from experiments.city.paperwork import END, REGION_CODES, at, entries, time_column, word_column
 from experiments.city.planning import Market
 from experiments.city.tendering import DAY, HOUR, Tenders
 
@@ -70,7 +69,7 @@ def awards(
     moment = np.where(
         free,
         projects["anchor"].to_numpy().astype("datetime64[s]")[row] + rng.integers(2, 30, n) * DAY,
-        t.time["award"][tender],
+        entries(t.time["award"], tender),
     )
     amount[won] = bids.price[bid[won]]
     org = np.where(free, chosen, -1)
@@ -93,7 +92,9 @@ def order_facts(
     bought = (projects["ptype"] == "procurement").to_numpy()[pieces["row"].to_numpy()] & (a.org >= 0) & (a.moment < END)
     rows = np.flatnonzero(bought)
     free = a.bid[rows] < 0
-    method = np.where(free, np.where(rng.random(len(rows)) < 0.75, "framework", "direct_award"), t.method[tender[rows]])
+    method = np.where(
+        free, np.where(rng.random(len(rows)) < 0.75, "framework", "direct_award"), entries(t.method, tender[rows])
+    )
     single = pl.Series(method == "single_source")
     filed = a.moment[rows] - rng.integers(40, 90, len(rows)) * DAY
     start = a.moment[rows] - 25 * DAY
@@ -169,7 +170,7 @@ def emergency_facts(projects: pl.DataFrame, pieces: pl.DataFrame, a: Awards, rng
             + at(projects["project_id"], row).str.slice(6)
             + "号",
             "contractor_source": source.astype(str),
-            "outside_pool_reason": pl.Series(["储备库内无相应专业单位"] * n).set(outside, None),
+            "outside_pool_reason": pl.Series(["储备库内无相应专业单位"] * n, dtype=pl.String).set(outside, None),
             "contractor_org_no": a.org[rows].astype(np.int32),
             "contractor_selected_at": time_column(start - 12 * HOUR),
             "selection_published_at": time_column(told),
@@ -218,17 +219,19 @@ def plan_facts(
     owner = projects["owner_no"].to_numpy()[row]
     object_type = pieces["object_type"].to_numpy()[rows]
     first = m.org["pm_first"][org]
-    pm = np.where(free, np.where(first >= 0, first, m.org["legal_rep_person_no"][org]), people["pm_person_no"][bid])
+    pm = np.where(
+        free, np.where(first >= 0, first, m.org["legal_rep_person_no"][org]), entries(people["pm_person_no"], bid)
+    )
     lead = m.org["tech_lead_person_no"][org]
     tech = np.where(
-        free, np.where(lead >= 0, lead, m.org["legal_rep_person_no"][org]), people["tech_lead_person_no"][bid]
+        free, np.where(lead >= 0, lead, m.org["legal_rep_person_no"][org]), entries(people["tech_lead_person_no"], bid)
     )
-    agency = np.where(free, -1, t.agency[lots.tender[lot]])
+    agency = np.where(free, -1, entries(t.agency, entries(lots.tender, lot)))
     due = a.moment[rows] + rng.integers(4, 29, len(rows)) * DAY
     village = np.where(kind == "small_nature", 0.04, 0.002)
     amount = a.amount[rows]
-    cost = np.where(free, amount * rng.uniform(0.82, 0.93, len(rows)), lots.true_cost[lot])
-    partner = np.where(free, -1, bids.partner[bid])
+    cost = np.where(free, amount * rng.uniform(0.82, 0.93, len(rows)), entries(lots.true_cost, lot))
+    partner = np.where(free, -1, entries(bids.partner, bid))
     ptype = projects["ptype"].to_numpy()[row]
     plan = at(pieces["plan_id"], rows)
     places = pieces["lno"].to_numpy()[rows]
@@ -238,7 +241,7 @@ def plan_facts(
             "plan_id": plan,
             "project_id": at(projects["project_id"], row),
             "project_code": at(projects["project_code"], row),
-            "tender_id": at(tender_id, lots.tender[lot]).set(none, None),
+            "tender_id": at(tender_id, entries(lots.tender, lot)).set(none, None),
             "lot_id": at(lot_id, lot).set(none, None),
             "bid_id": at(bid_id, np.maximum(bid, 0)).set(none, None),
             "order_id": ("DD" + plan.str.slice(2)).set(pl.Series(ptype != "procurement"), None),
@@ -260,7 +263,7 @@ def plan_facts(
             "partner": partner.astype(np.int32),
             "real_builder_org_no": builder.astype(np.int32),
             "award_amount": amount,
-            "control_price": pl.Series(lots.control[lot]).set(none, None),
+            "control_price": pl.Series(entries(lots.control, lot)).set(none, None),
             "true_cost": np.round(cost, 2),
             "awarded_at": a.moment[rows].astype("datetime64[us]"),
             "contract_due_at": due.astype("datetime64[us]"),

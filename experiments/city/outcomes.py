@@ -6,15 +6,10 @@ import polars as pl
 from experiments.city.bidding import Bids, Lots
 from experiments.city.facts import CITY_END, shaped
 from experiments.city.panels import Marks, Panels
-from experiments.city.paperwork import END, time_column, word_column
+from experiments.city.paperwork import END, at, time_column, word_column
 from experiments.city.planning import Market
 from experiments.city.schemes import Role
 from experiments.city.tendering import DAY, HOUR, MINUTE, Tenders
-
-
-def at(series: pl.Series, index: np.ndarray) -> pl.Series:
-    """Return the entries of a column at an array of places."""
-    return series.gather(pl.Series(index.astype(np.uint32)))
 
 
 def award_facts(t: Tenders, lots: Lots, bids: Bids, lot_id: pl.Series, bid_id: pl.Series) -> pl.DataFrame:

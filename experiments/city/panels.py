@@ -102,8 +102,8 @@ def draw(m: Market, t: Tenders, lots: Lots, bids: Bids, rng: np.random.Generator
             )
         staff = int(m.org["staff_person_no"][owner]) + int(rng.random() < 0.35)
         rows.append((tender, -1, staff, size, False, "accepted", True, False, -1))
-    columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return Panels(*columns)
+    kinds = (int, int, int, int, bool, str, bool, bool, int)
+    return Panels(*(np.array([row[place] for row in rows], dtype=kind) for place, kind in enumerate(kinds)))
 
 
 def mark(m: Market, t: Tenders, lots: Lots, bids: Bids, panels: Panels, rng: np.random.Generator) -> Marks:

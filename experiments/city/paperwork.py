@@ -33,6 +33,18 @@ def time_column(values: np.ndarray) -> pl.Series:
     return column.set(column >= CITY_END, None)
 
 
+def at(series: pl.Series, index: np.ndarray) -> pl.Series:
+    """Return the entries of a column at an array of places; nulls where the column is empty."""
+    if series.is_empty():
+        return pl.Series([None] * len(index), dtype=series.dtype)
+    return series.gather(pl.Series(index.astype(np.uint32)))
+
+
+def entries(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return the entries of an array at an array of places; zeros where the array is empty."""
+    return values[index] if len(values) else np.zeros(len(index), dtype=values.dtype)
+
+
 def project_facts(projects: pl.DataFrame, decided: np.ndarray, rng: np.random.Generator) -> pl.DataFrame:
     """Return the projects as planned, and again once their first award is made (``decided``: when, NaT = never)."""
     n = len(projects)
@@ -107,8 +119,8 @@ def approval_facts(projects: pl.DataFrame, t: Tenders, rng: np.random.Generator)
     region = names.picked(REGION_CODES, projects["region"].to_numpy())
     first = np.full(n, -1)
     first[t.row[t.tno == 1]] = np.flatnonzero(t.tno == 1)
-    method = np.where(first >= 0, t.method[first], "public_tender")
-    form = np.where((first >= 0) & (t.agency[first] < 0), "self", "agency")
+    method = np.where(first >= 0, entries(t.method, first), "public_tender")
+    form = np.where((first >= 0) & (entries(t.agency, first) < 0), "self", "agency")
     parts = []
     for order, (kind, dept, before, chance, types) in enumerate(APPROVALS):
         late = rng.random(n) < 0.03
@@ -122,8 +134,8 @@ def approval_facts(projects: pl.DataFrame, t: Tenders, rng: np.random.Generator)
                 {
                     "approval_id": "SP" + projects["project_id"].str.slice(2) + f"-{order:02d}",
                     "project_id": projects["project_id"],
-                    "approval_type": [kind] * n,
-                    "doc_no": pl.Series([dept] * n)
+                    "approval_type": np.full(n, kind),
+                    "doc_no": pl.Series([dept] * n, dtype=pl.String)
                     + "〔"
                     + pl.Series(at.astype("datetime64[Y]").astype(str))
                     + "〕"
@@ -139,7 +151,7 @@ def approval_facts(projects: pl.DataFrame, t: Tenders, rng: np.random.Generator)
                     if scheme
                     else pl.Series([None] * n, dtype=pl.String),
                     "approved_org_form": pl.Series(form if scheme else [None] * n, dtype=pl.String),
-                    "status": ["approved"] * n,
+                    "status": np.full(n, "approved"),
                 }
             ).filter(pl.Series(mask))
         )
@@ -200,7 +212,7 @@ def budget_facts(projects: pl.DataFrame, rng: np.random.Generator) -> pl.DataFra
                     "plan_amount": np.round(size * part, -3),
                     "budget_amount": np.round(size * part * np.where(rng.random(n) < 0.9, 1, 0.9), -3),
                     "fund_type": kind,
-                    "doc_no": pl.Series(["南财建〔"] * n)
+                    "doc_no": pl.Series(["南财建〔"] * n, dtype=pl.String)
                     + pl.Series(year).cast(pl.String)
                     + "〕"
                     + projects["project_id"].str.slice(6)

@@ -108,7 +108,7 @@ def _organisations(plan: Layout, rng: np.random.Generator) -> pl.DataFrame:
             "quality": rng.beta(5, 3, n),
             "activity": rng.normal(0, 1.0, n),
             "owner_kind": kind.astype(np.int16),
-            "weight": np.where(is_owner, np.array([k[4] for k in OWNER_KINDS])[kind] * rng.gamma(1.5, 1, n), 0.0),
+            "weight": np.where(is_owner, np.array([k[4] for k in OWNER_KINDS])[kind] * rng.gamma(0.7, 1, n), 0.0),
             "admin_level": np.where(region == 0, "city", "county"),
             "credit_grade": np.array(["AAA", "AA", "A", "B", "C"])[rng.choice(5, n, p=[0.15, 0.3, 0.35, 0.15, 0.05])],
         }

@@ -152,9 +152,9 @@ def _agencies(
     owner = projects["owner_no"].to_numpy()[row].astype(np.int64)
     low, high = m.plan.slice_of("agency")
     ward = owner // m.plan.size
-    habit = names_mix(owner, rng.choice(3, len(row), p=[0.5, 0.3, 0.2])) % (high - low)
-    stray = rng.integers(0, high - low, len(row))
-    agency = ward * m.plan.size + low + np.where(rng.random(len(row)) < 0.55, habit, stray)
+    fixed = fixed_luck(owner, rng.choice(3, len(row), p=[0.5, 0.3, 0.2]))
+    luck = np.where(rng.random(len(row)) < 0.55, fixed, rng.random(len(row)))
+    agency = ward * m.plan.size + low + ((high - low) * luck**2.0).astype(int)  # a few large ones, many small
     agency = np.where(rng.random(len(row)) < 0.04, -1, agency)
     group = projects["group_no"].to_numpy()[row]
     tied = np.isin(
@@ -163,9 +163,9 @@ def _agencies(
     return np.where(tied, m.group["agency_no"][group], agency).astype(np.int64)
 
 
-def names_mix(owner: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Return a fixed pseudo-random number for an owner and a turn."""
-    return ((owner * 2_654_435_761 + turn * 40_503) % 2**32) // 7
+def fixed_luck(owner: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Return a fixed pseudo-random number in [0, 1) for an owner and a turn."""
+    return ((owner * 2_654_435_761 + turn * 1_540_483_477) % 2**32) / 2.0**32
 
 
 def _at(day: np.ndarray, hour: np.ndarray | float) -> np.ndarray:

@@ -19,8 +19,7 @@ from experiments.city.bidding import Bids, Lots
 from experiments.city.defaults import SCHEMES
 from experiments.city.facts import EXECUTION_SCHEMES, Population
 from experiments.city.orders import Awards
-from experiments.city.outcomes import at
-from experiments.city.paperwork import END, word_column
+from experiments.city.paperwork import END, at, entries, word_column
 from experiments.city.planning import Market
 from experiments.city.tendering import Tenders
 
@@ -50,7 +49,7 @@ def truth_lots(
     honest = projects["honest"].to_numpy()[row]
     lot_of = np.full(len(pieces), -1)
     lot_of[lots.piece] = np.arange(len(lots))
-    opening = t.time["opening"][lots.tender[np.maximum(lot_of, 0)]]
+    opening = entries(t.time["opening"], entries(lots.tender, np.maximum(lot_of, 0)))
     seen = np.where(lot_of >= 0, opening, a.moment)
     idle = np.isin(kind, list(AFTERWARDS)) & ~a.lead_won
     looked_into = (kind == "") & (lot_of >= 0) & (rng.random(len(pieces)) < LOOKED_INTO)
