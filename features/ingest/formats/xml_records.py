@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import polars as pl
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
@@ -42,18 +42,21 @@ def read_xml(path: Path) -> Iterator[Chunk]:
 
 def _records(path: Path, file: BinaryIO) -> Iterator[dict[str, str | None]]:
     reading = etree.iterparse(
-        file, ("start", "end"), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+        file, ("end",), tag=RECORD, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
     )
-    for event, element in reading:
-        if event == "start":
-            if element.getparent() is None and element.getroottree().docinfo.doctype:
-                mend = "write it without <!DOCTYPE>."
-                raise FileError(path.name, "The file declares a document type, which is never read.", mend)
-        elif element.tag == RECORD:
-            yield {etree.QName(cell).localname: cell.text for cell in element.iterchildren("*")}
-            element.clear()
-            while element.getprevious() is not None:
-                del element.getparent()[0]
+    for _, element in reading:
+        _refuse_document_type(path, element)
+        yield {cell.tag.rpartition("}")[2]: cell.text for cell in element.iterchildren("*")}
+        element.clear()
+        while element.getprevious() is not None:
+            del element.getparent()[0]
+    _refuse_document_type(path, reading.root)
+
+
+def _refuse_document_type(path: Path, element: Any) -> None:  # noqa: ANN401 - lxml has no types
+    if element.getroottree().docinfo.doctype:
+        what = "The file declares a document type, which is never read."
+        raise FileError(path.name, what, "write it without <!DOCTYPE>.")
 
 
 def _chunk(path: Path, held: list[dict[str, str | None]], count: int) -> Chunk:
