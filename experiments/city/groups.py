@@ -49,17 +49,20 @@ KIN = {"clumsy": ("phone", "address", "holding"), "practised": ("holding",), "ca
 
 
 def groups(
-    plan: Layout, organisations: pl.DataFrame, experts: pl.DataFrame, seed: int
+    plan: Layout, wards: range, organisations: pl.DataFrame, experts: pl.DataFrame, seed: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the groups, numbered in order, and their firms' kinship (org_no, like_org_no, what)."""
+    """Return the groups of some wards, and their firms' kinship (org_no, like_org_no, what)."""
     rows: list[dict[str, object]] = []
     kin: list[tuple[int, int, str]] = []
     columns = {
         name: organisations[name].to_numpy() for name in ("region", "capacity", "cost_level", "second", "weight")
     }
     specialty = experts["specialty"].to_numpy()
-    for ward in range(plan.wards):
-        maker = _Maker(plan, ward, columns, specialty, np.random.default_rng([seed, 2, ward]))
+    for ward in wards:
+        mine = slice((ward - wards.start) * plan.size, (ward - wards.start + 1) * plan.size)
+        here = {name: values[mine] for name, values in columns.items()}
+        pool = specialty[(ward - wards.start) * plan.experts : (ward - wards.start + 1) * plan.experts]
+        maker = _Maker(plan, ward, here, pool, np.random.default_rng([seed, 2, ward]))
         for honest, kinds, share in ((False, SCHEMES, TOUCHED_PROJECTS), (True, LOOK_ALIKES, ALIKE_PROJECTS)):
             for name, kind in kinds.items():
                 lots = WARD_PROJECTS * plan.scale ** (4 / 3) * share * sum(_chance(kinds, kind, t) for t in kind.types)
@@ -70,10 +73,9 @@ def groups(
                     )
                     rows.append(row)
                     kin += _kin(row)
-    frame = pl.DataFrame(rows, schema=FIELDS).with_row_index("group_no").cast({"group_no": pl.Int64})
-    return frame, pl.DataFrame(kin, schema=["org_no", "like_org_no", "what"], orient="row").cast(
-        {"org_no": pl.Int32, "like_org_no": pl.Int32}
-    )
+    return pl.DataFrame(rows, schema=FIELDS), pl.DataFrame(
+        kin, schema=["org_no", "like_org_no", "what"], orient="row"
+    ).cast({"org_no": pl.Int32, "like_org_no": pl.Int32})
 
 
 class _Maker:
@@ -84,8 +86,7 @@ class _Maker:
     ) -> None:
         self.plan, self.ward, self.rng = plan, ward, rng
         self.first = ward * plan.size
-        self.columns = {name: values[self.first : self.first + plan.size] for name, values in columns.items()}
-        self.specialty = specialty[ward * plan.experts : (ward + 1) * plan.experts]
+        self.columns, self.specialty = columns, specialty
         self.taken: set[int] = set()
         self.load = {name: float(rng.uniform(0, 0.05)) for name, _ in SKILLS}  # so that cities differ in who is careful
 

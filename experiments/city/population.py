@@ -8,7 +8,7 @@ few percent around the market's, larger firms are a little cheaper.
 import numpy as np
 import polars as pl
 
-from experiments.city import names
+from experiments.city import names, residents
 from experiments.city.facts import Population
 from experiments.city.groups import groups
 from experiments.city.layout import (
@@ -23,43 +23,63 @@ from experiments.city.layout import (
 
 PLACES = (*(r[:4] for r in names.REGIONS), *names.OUTSIDE)
 LOCAL = len(names.REGIONS)
+WARDS_AT_ONCE = 20
 SUFFIX = ["有限公司", "有限责任公司", "集团有限公司"]
 
 
 def population(seed: int, projects: int) -> Population:
-    """Return the people and organisations of a city of so many projects: the same for the same two numbers."""
+    """Return the people and organisations of a city of so many projects: the same for the same two numbers.
+
+    Made a few wards at a time, so that making it takes little more memory than having it.
+    """
     plan = layout(projects)
-    rng = np.random.default_rng([seed, 1])
-    organisations = _organisations(plan, rng)
-    persons = _persons(organisations, rng)
-    organisations = _with_people(organisations, persons, rng)
-    experts, expert_persons = _experts(plan, len(persons), rng)
+    parts: list[dict[str, pl.DataFrame]] = []
+    people = 0
+    for first in range(0, plan.wards, WARDS_AT_ONCE):
+        parts.append(_wards(plan, range(first, min(first + WARDS_AT_ONCE, plan.wards)), people, seed))
+        people += len(parts[-1]["persons"])
+    whole = {name: pl.concat([part.pop(name) for part in parts]) for name in list(parts[0])}
+    made = whole.pop("groups").with_row_index("group_no").cast({"group_no": pl.Int64})
+    return Population(
+        seed=seed,
+        projects=projects,
+        wards=plan.wards,
+        groups=made,
+        regions=_regions(),
+        departments=_departments(),
+        **whole,
+    )
+
+
+def _wards(plan: Layout, wards: range, first: int, seed: int) -> dict[str, pl.DataFrame]:
+    """Return the frames of some wards, their people numbered from ``first``."""
+    rng = np.random.default_rng([seed, 1, wards.start])
+    organisations = _organisations(plan, wards, rng)
+    persons = residents.persons_of(organisations, first)
+    organisations = residents.with_people(organisations, persons, rng)
+    experts, expert_persons = residents.experts_of(plan, wards, first + len(persons), rng)
     persons = pl.concat([persons, expert_persons])
     persons = persons.with_columns(
         names.identity_numbers(persons["person_no"].to_numpy()).alias("id_no"),
         names.person_names(rng, len(persons)).alias("name"),
         names.phones(persons["person_no"].to_numpy()).alias("phone"),
     )
-    made, kin = groups(plan, organisations, experts, seed)
+    made, kin = groups(plan, wards, organisations, experts, seed)
     organisations = _kinship(organisations, kin)
-    return Population(
-        seed=seed,
-        projects=projects,
-        wards=plan.wards,
-        organisations=organisations,
-        persons=persons,
-        employment=pl.concat([_employment(organisations, persons, rng), _experts_past(made, experts)]),
-        experts=_experts_now(made, experts),
-        shareholdings=_shareholdings(organisations, kin, rng),
-        groups=made,
-        regions=_regions(),
-        departments=_departments(),
-    )
+    employment = residents.employment_of(plan, persons, rng)
+    return {
+        "organisations": organisations,
+        "persons": persons,
+        "employment": pl.concat([employment, residents.experts_past(made, experts)]),
+        "experts": residents.experts_now(made, experts),
+        "shareholdings": residents.shareholdings_of(organisations, kin, rng),
+        "groups": made,
+    }
 
 
-def _organisations(plan: Layout, rng: np.random.Generator) -> pl.DataFrame:
-    n = plan.wards * plan.size
-    number = np.arange(n)
+def _organisations(plan: Layout, wards: range, rng: np.random.Generator) -> pl.DataFrame:
+    number = np.arange(wards.start * plan.size, wards.stop * plan.size)
+    n = len(number)
     ward = number // plan.size
     trade = np.searchsorted(np.array(plan.starts), number % plan.size, side="right") - 1
     is_works, is_owner = np.isin(trade, WORKS), trade == len(TRADES) - 1
@@ -140,7 +160,7 @@ def _owner_kinds(
     if count < base * LOCAL:  # a small city: spread the kinds over the regions
         kinds = (order * 3 + places) % base
     mask = trade == len(TRADES) - 1
-    kind[mask], region[mask] = np.tile(kinds, plan.wards), np.tile(places, plan.wards)
+    kind[mask], region[mask] = np.tile(kinds, len(trade) // plan.size), np.tile(places, len(trade) // plan.size)
     return kind, region
 
 
@@ -186,95 +206,6 @@ def _names(
     )["name"]
 
 
-ROLES: dict[str, tuple[str, ...]] = {
-    "contractor": ("legal_rep", "agent", "contact", "pm", "tech_lead", "quality_lead", "safety_lead", "labour_manager"),
-    "supplier": ("legal_rep", "agent", "contact"),
-    "designer": ("legal_rep", "agent", "pm", "tech_lead"),
-    "surveyor": ("legal_rep", "agent", "pm", "tech_lead"),
-    "supervisor": ("legal_rep", "agent", "pm", "supervisor", "supervisor"),
-    "agency": ("legal_rep", "contact"),
-    "owner": ("legal_rep", "owner_staff", "owner_staff", "owner_staff"),
-}
-OTHER_ROLES = ("legal_rep", "contact")
-
-
-def _persons(organisations: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """Return the people of every organisation, together; a larger contractor has more project managers."""
-    size = organisations["capacity"].to_numpy()
-    types = [organisations["org_type"].to_numpy() == kind for kind in ROLES]
-    others = ~np.any(types, axis=0)
-    pieces = []
-    for roles, mask in zip([*ROLES.values(), OTHER_ROLES], [*types, others], strict=True):
-        orgs = np.flatnonzero(mask)
-        for order, role in enumerate(roles):
-            more = role in ("pm", "supervisor", "tech_lead")
-            many = 1 + np.minimum(5, size[orgs] / (3e7 if role == "pm" else 9e7)).astype(int) if more else 1
-            owner = np.repeat(orgs, many)
-            pieces.append(
-                pl.DataFrame({"home_org_no": owner.astype(np.int32)}).with_columns(
-                    pl.lit(role).alias("role"), pl.lit(order).alias("order")
-                )
-            )
-    people = pl.concat(pieces).sort("home_org_no", "order", maintain_order=True).drop("order")
-    return people.with_row_index("person_no").cast({"person_no": pl.Int32})
-
-
-def _with_people(organisations: pl.DataFrame, persons: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """Add to each organisation its legal representative, its contact, and where its project managers stand."""
-
-    def one(role: str, name: str) -> pl.DataFrame:
-        found = persons.filter(pl.col("role") == role).group_by("home_org_no", maintain_order=True)
-        return found.agg(pl.col("person_no").first().alias(name)).rename({"home_org_no": "org_no"})
-
-    spans = persons.filter(pl.col("role") == "pm").group_by("home_org_no", maintain_order=True)
-    pms = spans.agg(pl.col("person_no").first().alias("pm_first"), pl.len().cast(pl.Int32).alias("pm_count"))
-    joined = organisations
-    for part in (
-        one("legal_rep", "legal_rep_person_no"),
-        one("contact", "contact_person_no"),
-        one("agent", "agent_person_no"),
-        one("tech_lead", "tech_lead_person_no"),
-        one("owner_staff", "staff_person_no"),
-        pms.rename({"home_org_no": "org_no"}),
-    ):
-        joined = joined.join(part, on="org_no", how="left", maintain_order="left")
-    shared = rng.random(len(joined)) < 0.02  # registered at an incubator: a shared telephone, no tie
-    desk = names.phones(rng.integers(0, max(2, len(joined) // 400), len(joined)) + 900_000_000)
-    return joined.with_columns(
-        pl.coalesce("contact_person_no", "agent_person_no", "legal_rep_person_no").alias("contact_person_no"),
-        pl.coalesce("agent_person_no", "contact_person_no", "legal_rep_person_no").alias("agent_person_no"),
-        pl.when(pl.Series(shared)).then(desk).otherwise("phone").alias("phone"),
-    )
-
-
-def _experts(plan: Layout, first: int, rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame]:
-    n = plan.wards * plan.experts
-    ward = np.arange(n) // plan.experts
-    weights = np.array([max(t.count, 40) if t.object_type else 0 for t in TRADES], dtype=float)
-    trade = rng.choice(len(TRADES), n, p=weights / weights.sum())
-    homes = [plan.slice_of(t) for t in ("design", "supervision", "cost", "owner")]
-    home = rng.integers(0, len(homes) + 1, n)
-    low = np.array([a for a, _ in homes] + [0])[home]
-    high = np.array([b for _, b in homes] + [1])[home]
-    employer = ward * plan.size + low + (rng.random(n) * (high - low)).astype(int)
-    retired = home == len(homes)
-    frame = pl.DataFrame(
-        {
-            "expert_no": np.arange(n, dtype=np.int32),
-            "person_no": np.arange(first, first + n).astype(np.int32),
-            "specialty": trade.astype(np.int16),
-            "employer_org_no": pl.Series(employer.astype(np.int32)).zip_with(
-                pl.Series(~retired), pl.Series([None] * n, dtype=pl.Int32)
-            ),
-            "ward": ward.astype(np.int32),
-            "entered_at": np.datetime64("2021-01-01") - rng.integers(0, 2500, n).astype("timedelta64[D]"),
-            "severity": rng.normal(0, 0.03, n),  # how strictly he marks, as a share of the points
-        }
-    ).with_columns(("ZJ" + pl.col("expert_no").cast(pl.String).str.zfill(7)).alias("expert_id"))
-    people = pl.DataFrame({"person_no": frame["person_no"], "home_org_no": frame["employer_org_no"]})
-    return frame, people.with_columns(pl.lit("expert").alias("role")).select("person_no", "home_org_no", "role")
-
-
 def _kinship(organisations: pl.DataFrame, kin: pl.DataFrame) -> pl.DataFrame:
     """Let tied firms share what ties show: a telephone, an address, a contact (kin: org_no, like_org_no, what)."""
     for what in ("phone", "address", "email", "contact_person_no"):
@@ -287,86 +218,6 @@ def _kinship(organisations: pl.DataFrame, kin: pl.DataFrame) -> pl.DataFrame:
             .drop("shared")
         )
     return organisations
-
-
-def _employment(organisations: pl.DataFrame, persons: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """Return who paid whose social insurance: the employer, for some another firm, for some first one, then another."""
-    people = persons.filter(pl.col("home_org_no").is_not_null())
-    n = len(people)
-    home = people["home_org_no"].to_numpy().astype(np.int64)
-    size = len(organisations) // (int(organisations["ward"][-1]) + 1)
-    elsewhere = home // size * size + rng.integers(0, size, n)
-    movable = people["role"].is_in(["pm", "tech_lead", "quality_lead", "safety_lead"]).to_numpy()
-    draw = rng.random(n)
-    hung = movable & (draw < 0.02)  # 挂证: certificate here, wages there
-    moved = ~hung & (draw < 0.06)
-    month = np.datetime64("2023-02") + rng.integers(0, 33, n).astype("timedelta64[M]")
-    first = pl.DataFrame({"person_no": people["person_no"], "org_no": np.where(hung, elsewhere, home)}).with_columns(
-        pl.lit("2022-01").alias("from_month"),
-        pl.when(pl.Series(moved)).then(pl.Series((month - 1).astype(str))).alias("to_month"),
-    )
-    second = pl.DataFrame({"person_no": people["person_no"], "org_no": elsewhere}).with_columns(
-        pl.Series(month.astype(str)).alias("from_month"), pl.lit(None, pl.String).alias("to_month")
-    )
-    return pl.concat([first, second.filter(pl.Series(moved))]).cast({"org_no": pl.Int32}).sort("person_no")
-
-
-def _conflicts(groups: pl.DataFrame, experts: pl.DataFrame) -> pl.DataFrame:
-    """Return the experts with an interest in a bidder: expert_no, person_no, org_no, skill."""
-    chosen = groups.filter(pl.col("kind") == "conflicted_expert").select(
-        pl.col("expert_nos").list.first().alias("expert_no"), pl.col("lead_no").alias("org_no"), "skill"
-    )
-    return chosen.unique("expert_no", keep="first").join(experts.select("expert_no", "person_no"), on="expert_no")
-
-
-def _experts_now(groups: pl.DataFrame, experts: pl.DataFrame) -> pl.DataFrame:
-    """Let the clumsy of them stand in the pool with the bidder as their employer."""
-    open_ones = _conflicts(groups, experts).filter(pl.col("skill") == "clumsy").select("expert_no", "org_no")
-    joined = experts.join(open_ones, on="expert_no", how="left", maintain_order="left")
-    return joined.with_columns(pl.coalesce("org_no", "employer_org_no").alias("employer_org_no")).drop("org_no")
-
-
-def _experts_past(groups: pl.DataFrame, experts: pl.DataFrame) -> pl.DataFrame:
-    """Let those who hide half of it have been insured by the bidder until lately; the careful are paid in cash."""
-    once = _conflicts(groups, experts).filter(pl.col("skill") == "practised")
-    return once.select(
-        "person_no", "org_no", pl.lit("2022-01").alias("from_month"), pl.lit("2023-06").alias("to_month")
-    ).cast({"org_no": pl.Int32, "person_no": pl.Int32})
-
-
-def _shareholdings(organisations: pl.DataFrame, kin: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """Return who holds what: the legal representative most of it, a partner the rest; relatives a minor share."""
-    firms = organisations.filter(pl.col("ownership").is_in(["private", "collective", "foreign"]))
-    main = np.round(rng.choice([0.51, 0.6, 0.7, 0.8, 0.9, 1.0], len(firms), p=[0.15, 0.2, 0.2, 0.2, 0.1, 0.15]), 2)
-    cross = kin.filter(pl.col("what").is_in(["holding", "owner_share"])).unique("org_no", keep="first")
-    holders = organisations.select(
-        "org_no", pl.coalesce("staff_person_no", "legal_rep_person_no").alias("kin_person_no")
-    )
-    cross = cross.join(holders, left_on="like_org_no", right_on="org_no").select("org_no", "kin_person_no")
-    base = firms.select("org_no", "legal_rep_person_no", "agent_person_no").with_columns(pl.Series(main).alias("main"))
-    base = base.join(cross, on="org_no", how="left", maintain_order="left")
-    base = base.with_columns(
-        pl.when(pl.col("kin_person_no").is_not_null())
-        .then(pl.min_horizontal("main", pl.lit(0.7)))
-        .otherwise("main")
-        .alias("main")
-    )
-    major = base.select(
-        "org_no", pl.col("legal_rep_person_no").alias("holder_person_no"), pl.col("main").alias("ratio")
-    )
-    minor = base.filter(pl.col("main") < 1).select(
-        "org_no",
-        pl.coalesce("kin_person_no", "agent_person_no").alias("holder_person_no"),
-        (1 - pl.col("main")).round(2).alias("ratio"),
-    )
-    daughters = kin.filter(pl.col("what") == "daughter").unique("org_no", keep="first", maintain_order=True)
-    owned = daughters.select(
-        "org_no", pl.col("like_org_no").alias("holder_org_no"), pl.lit(None, pl.Int32).alias("holder_person_no")
-    )
-    owned = owned.with_columns(pl.lit(1.0).alias("ratio"))
-    both = pl.concat([major, minor]).with_columns(pl.lit(None, pl.Int32).alias("holder_org_no"))
-    both = both.join(owned.select("org_no"), on="org_no", how="anti", maintain_order="left")
-    return pl.concat([both, owned.select(both.columns)]).sort("org_no", maintain_order=True)
 
 
 def _regions() -> pl.DataFrame:
