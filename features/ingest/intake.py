@@ -140,10 +140,8 @@ class Intake:
         failures = pl.concat([checks.levelled(cells.failures), checks.levelled(batch.failures)])
         read = _blanked(with_origin(cells.rows, feed, batch.places), failures)
         feed.watch("delivered", read)
-        if feed.derive is None:
-            missing = settling.missing(feed, read).join(failures, on=["row", "field"], how="anti")
-            failures = pl.concat([failures, missing])
-        failures = _whole_first(failures)
+        missing = settling.missing(feed, read).join(failures, on=["row", "field"], how="anti")
+        failures = _whole_first(pl.concat([failures, missing]))
         rows = without_rows(read, _refusing(failures))
         rows = checks.resolved(rows, feed.table, settling.known)
         unknown = checks.unknown(rows, feed.table, settling.known)

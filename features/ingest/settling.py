@@ -121,9 +121,10 @@ class Settling:
         if feed.derive is not None:
             rows = feed.derive(rows)
             rows = rows.cast({n: c.dtype for n, c in table.columns().items() if n in rows.columns})  # type: ignore[misc]
+        derived = [] if feed.derive is None else [name for name in _derived(table) if name in rows.columns]
         failures = pl.concat(
             [
-                self.missing(feed, rows),
+                checks.missing(rows, table, derived),
                 checks.after_their_record(rows, table),
                 checks.implausible(rows, table, feed.plausible, self.known),
             ]
@@ -131,9 +132,14 @@ class Settling:
         return without_rows(rows, failures), failures
 
     def missing(self, feed: Feed, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return the required columns that rows lack: of the whole table, or of the columns that they bring."""
+        """Return the required columns that delivered rows lack: of the whole table, or of the columns they bring.
+
+        What the platform derives is for ``complete`` to judge.
+        """
         table = feed.table
-        return checks.missing(rows, table, table.column_names() if feed.whole else [table.key(), *rows.columns])
+        derived = [] if feed.derive is None else _derived(table)
+        wanted = table.column_names() if feed.whole else [table.key(), *rows.columns]
+        return checks.missing(rows, table, [name for name in wanted if name not in derived])
 
     def staged(self, table: type[Table]) -> Staged:
         """Return a place for rows of a table."""
@@ -388,6 +394,11 @@ def typed_records(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
     columns = [*table.column_names(), "source_record_id", "valid_from_ts", "source_code"]
     raw = pl.Series("raw", refusals.as_text(rows, columns), dtype=pl.String)
     return rows.select(place=RECORD, key=pl.col(table.key()).cast(pl.String)).with_columns(raw)
+
+
+def _derived(table: type[Table]) -> list[str]:
+    """Return the columns that the platform derives itself."""
+    return [name for name in table.column_names() if table.about(name)["source_system"] == "D00"]
 
 
 def _versions(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:

@@ -10,7 +10,8 @@ import polars as pl
 BUCKETS = 64
 HELD_ROWS = 400_000
 HELD_BYTES = 160 << 20
-GROUP_ROWS = 1_000_000
+GROUP_ROWS = 500_000
+GROUP_BYTES = 160 << 20
 BUCKET_SEED = 11
 
 
@@ -33,6 +34,7 @@ class Staged:
     height: int = field(default=0, init=False)
     _held: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame], init=False)
     _rows: list[int] = field(default_factory=lambda: [0] * BUCKETS, init=False)
+    _bytes: list[int] = field(default_factory=lambda: [0] * BUCKETS, init=False)
     _spills: int = field(default=0, init=False)
 
     def add(self, rows: pl.DataFrame) -> None:
@@ -51,16 +53,16 @@ class Staged:
             return [()] if self.height else []
         self._spill()
         groups: list[list[int]] = []
-        rows = 0
-        for bucket, n in enumerate(self._rows):
+        rows = size = 0
+        for bucket, (n, n_bytes) in enumerate(zip(self._rows, self._bytes, strict=True)):
             if not n:
                 continue
-            if groups and rows + n <= GROUP_ROWS:
+            if groups and rows + n <= GROUP_ROWS and size + n_bytes <= GROUP_BYTES:
                 groups[-1].append(bucket)
-                rows += n
+                rows, size = rows + n, size + n_bytes
             else:
                 groups.append([bucket])
-                rows = n
+                rows, size = n, n_bytes
         return list(groups)
 
     def read(self, group: Sequence[int]) -> pl.DataFrame:
@@ -84,7 +86,8 @@ class Staged:
     def clear(self) -> None:
         """Forget all rows."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._held, self._rows, self._spills, self.height = [], [0] * BUCKETS, 0, 0
+        self._held, self._spills, self.height = [], 0, 0
+        self._rows, self._bytes = [0] * BUCKETS, [0] * BUCKETS
 
     def _spill(self) -> None:
         if not self._held:
@@ -95,6 +98,7 @@ class Staged:
         for (bucket,), part in rows.partition_by("_bucket", as_dict=True, include_key=False).items():
             part.write_ipc(self._path(int(bucket), self._spills), compression="lz4")
             self._rows[int(bucket)] += part.height
+            self._bytes[int(bucket)] += int(part.estimated_size())
         self._spills += 1
 
     def _path(self, bucket: int, spill: int) -> Path:

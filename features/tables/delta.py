@@ -50,17 +50,6 @@ def append(path: Path, rows: pl.DataFrame, schema: Mapping[str, pl.DataType]) ->
     write_deltalake(path, stored.to_arrow(), mode="append", schema_mode="merge")
 
 
-def distinct(path: Path, column: str) -> set[str] | None:
-    """Return the values of a text column where the log alone tells, else None; every file must hold one value."""
-    files = _files(path)
-    low, high = f"min.{column}", f"max.{column}"
-    if files.is_empty():
-        return set()
-    if low not in files.columns or not files.select((pl.col(low) == pl.col(high)).fill_null(False).all()).item():
-        return None
-    return set(files.get_column(low))
-
-
 def n_files(path: Path) -> int:
     """Return how many data files a table consists of."""
     return _files(path).height

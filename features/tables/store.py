@@ -25,9 +25,9 @@ from features.tables.versions import (
     TECHNICAL,
     VERSION,
     complete,
-    composed,
     current,
     hashes,
+    in_force,
     public_schema,
     sensitive_schema,
     stored_schema,
@@ -172,16 +172,8 @@ class TableStore:
             versions = versions.filter(pl.col("valid_from_ts") <= pl.max_horizontal(pl.lit(now()), "loaded_at"))
         else:
             versions = versions.filter(pl.col("loaded_at") <= known_at, pl.col("valid_from_ts") <= known_at)
-        parts = current(versions, table)
-        rows = parts.select(columns) if self._one_source(table) else composed(parts, table, columns)
+        rows = in_force(versions, table, columns)
         return rows if incomplete else complete(rows, table, columns)
-
-    def _one_source(self, table: type[Table]) -> bool:
-        """Tell whether all versions are from one source, so that no row has several parts."""
-        found = None if table.STORE == "sql" else delta.distinct(self.path(table), "source_code")
-        if found is None:
-            found = set(self._scan(table, sensitive=False).select("source_code").unique().collect().to_series())
-        return len(found) <= 1
 
     def tidy(self, table: type[Table]) -> None:
         """Merge the files of a table once they are many, and remove those that a day ago were merged or torn."""
