@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from experiments.city import completion, truth
+from experiments.city import completion, labels, truth
 from experiments.city.city import blocks
 from experiments.city.deliveries import MONTH, Directory, shape
 from experiments.city.dirt import LEDGER, Dirt
@@ -116,7 +116,10 @@ def simulate(order: Order, out: Path, tell: Callable[[str], None]) -> dict[str, 
         done += facts["project"]["project_id"].n_unique()
         rows = sum(office.shelf.rows.values())
         tell(f"{done:,} of {order.projects:,} projects, {rows:,} records, {time.monotonic() - began:,.0f} s")
-    truth.write(people, pl.concat(schemes), out / "truth")
+    played = pl.concat(schemes)
+    truth.write(people, played, out / "truth")
+    for name, frame in with_source(labels.feedback(people, played)).items():
+        office.deliver(name, frame, directory)
     files = office.shelf.close()
     manifest = _manifest(order, files, office.planted)
     _write_manifest(out, manifest)
