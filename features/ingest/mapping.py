@@ -91,7 +91,8 @@ class Mapper:
         rows = self._typed(cells).with_columns(*known, *listed)
         if self.feed.table.NAME in ("organisation", "person"):
             rows = rows.with_columns(clean_names(rows.get_column("name")).alias("name"))
-        rows = rows.with_columns(source_record_id=pl.col(self.feed.table.key()))
+        key = pl.col(self.feed.table.key())
+        rows = rows.with_columns(source_record_id=key.str.strip_prefix(PROJECT_CODE))
         failures = [
             *self._unread(cells, rows),
             *self._unusable(cells, rows),
