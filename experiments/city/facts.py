@@ -19,8 +19,9 @@
 - ``procurement_order.contract_id`` and ``emergency_project.contract_id`` are null here: who makes the contract of a
   plan (``award_plan.order_id``, ``award_plan.emergency_id``) fills them in.
 
-Nothing that happens at or after :data:`CITY_END` is in a frame: rows later than it are absent, columns that would
-become known later are null, and the status is the one of that day.
+A record tells nothing that happens after it was written (``updated_at``), but for announced dates: a bid deadline, the
+end of a sale, planned starts and ends. Nothing that happens at or after :data:`CITY_END` is in a frame: rows later than
+it are absent, columns that would become known later are null, and the status is the one of that day.
 """
 
 import csv

@@ -47,8 +47,9 @@ def tender_facts(
         ["failed", "awarded", "publicised", "evaluated", "opened"],
         "published",
     )
+    told = np.where(time["tender_report"] < END, time["tender_report"], time["award"])
     last = np.select(
-        [done & ~ended, ranked & ~ended, opened], [time["award"], time["publicity"], time["end"]], time["notice"]
+        [done & ~ended, ranked & ~ended, opened], [told, time["publicity"], time["report"]], time["notice"]
     )
     last = np.minimum(last + DAY // 12, END - DAY // 1440)
     gp = ~t.works
@@ -95,6 +96,7 @@ def tender_facts(
         }
     )
     first = announced.with_columns(
+        pl.lit(None, pl.Datetime("us")).alias("opening_at"),  # recorded when it happens; the deadline is announced
         pl.lit(None, pl.Datetime("us")).alias("last_clarification_at"),
         pl.lit(None, pl.Boolean).alias("clarification_material"),
         pl.lit(0, pl.Int64).alias("n_clarifications"),

@@ -184,7 +184,7 @@ def complaint_facts(
         person.alias("complainant_person_no"),
         (pl.col("received_at") + pl.duration(hours=26)).alias("accepted_at"),
         (region.gather(row) + "-gov_service").alias("handler_dept_id"),
-        pl.coalesce("replied_at", "received_at").alias("updated_at"),
     ).drop("tender")
     late = pl.when(pl.col("accepted_at") < CITY_END).then("accepted_at")
-    return shaped("complaint", frame.with_columns(late.alias("accepted_at")))
+    told = pl.max_horizontal("received_at", "accepted_at", "replied_at").alias("updated_at")
+    return shaped("complaint", frame.with_columns(late.alias("accepted_at")).with_columns(told))

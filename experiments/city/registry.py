@@ -219,7 +219,7 @@ def _reserve(population: Population, rng: np.random.Generator) -> pl.DataFrame:
         "org_no",
         pl.col("org_type").replace_strict({k: v[0] for k, v in POOLS.items()}).alias("pool_category"),
         pl.lit("511300-housing").alias("dept_id"),
-        pl.lit(dt.date(2023, 1, 1)).alias("valid_from"),
+        pl.lit(dt.date(2022, 11, 1)).alias("valid_from"),
         pl.lit(dt.date(2025, 12, 31)).alias("valid_to"),
     )
 

@@ -29,8 +29,8 @@ from experiments.city.population import population
 from experiments.city.registry import registry
 
 SEED, PROJECTS = 11, 2058
-PLANNED_AHEAD = {"bid_deadline_at", "opening_at"}
-"""Known before they come: an announced tender's own dates may lie behind the city's last day."""
+PLANNED_AHEAD = {"bid_deadline_at", "doc_sale_end_at"}
+"""Announced before they come."""
 
 
 @cache
@@ -86,6 +86,7 @@ def test_nothing_is_written_twice_or_after_the_last_day(table: str) -> None:
     assert not frame.select(key, "updated_at").is_duplicated().any()
     for name in moments:
         assert frame.filter(pl.col(name) >= CITY_END).is_empty(), name
+        assert frame.filter(pl.col(name) > pl.col("updated_at")).is_empty(), name
 
 
 @pytest.mark.parametrize(("table", "column", "parent", "key"), list(references()))
