@@ -39,7 +39,7 @@ import polars as pl
 
 from experiments.city import spoil
 from experiments.city.deliveries import MONTH
-from experiments.city.feeds import Feed
+from experiments.city.feeds import UPDATED, Feed
 from experiments.city.headings import UPDATED_AT, record_heading
 
 RATES = {
@@ -64,8 +64,6 @@ RATES = {
 AT_LEAST = 2
 """Records that a kind takes of a feed's first rows, whatever its rate, where there are :data:`ENOUGH`."""
 ENOUGH = 60
-OUTAGE = ("S10", np.datetime64("2024-05-27"), np.datetime64("2024-06-03"))
-"""The source that was out, the first day, and the day it came back; its records came with the next delivery."""
 LEDGER = ("source", "feed", "file", "record_id", "kind", "expected_end", "expected_reason", "note", "updated_at")
 
 
@@ -139,27 +137,27 @@ class Dirt:
 
 def _outage(feed: Feed, records: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """Move the records of a source's lost week to the delivery of the month in which it came back."""
-    source, start, back = OUTAGE
-    if feed.source != source:
+    if feed.source != spoil.OUT_SOURCE:
         return records, []
-    lost = pl.col(UPDATED_AT).is_between(pl.lit(start), pl.lit(back), closed="left")
-    month = int(str(back)[:7].replace("-", ""))
-    moved = records.filter(lost & (pl.col(MONTH) != month))
+    due = records[MONTH]
+    records = records.with_columns(spoil.delivery_month(feed, spoil.moments(feed, records, UPDATED_AT, UPDATED)))
+    moved = records.filter(records[MONTH] != due)
     if not len(moved):
         return records, []
+    start, back = str(spoil.OUT_FROM.date()), str(spoil.OUT_UNTIL.date())
     case = pl.DataFrame(
         {
-            MONTH: [month],
+            MONTH: [moved[MONTH][0]],
             "record_id": [""],
             "kind": ["outage"],
             "expected_end": ["loaded"],
             "expected_reason": [""],
-            "note": [f"{len(moved)} records of {start} to {back} came with the delivery of {month}"],
-            "updated_at": [str(start)],
+            "note": [f"{len(moved)} records of {start} to {back} came with this delivery"],
+            "updated_at": [start],
         },
         schema_overrides={MONTH: pl.Int32},
     )
-    return records.with_columns(pl.when(lost).then(month).otherwise(MONTH).cast(pl.Int32).alias(MONTH)), [case]
+    return records, [case]
 
 
 def _together(feed: Feed, frames: list[pl.DataFrame]) -> list[pl.DataFrame]:

@@ -23,6 +23,10 @@ SHARED = frozenset(
     {"project", "lot", "contract", "organisation", "person", "budget_allocation", "department", "region"}
 )
 """Tables of whose rows several sources deliver a part, or that everything stands on: no value of theirs is left out."""
+OUT_SOURCE = "S10"
+"""The source that was out for a week: its records came with the delivery after it."""
+OUT_FROM = dt.datetime(2024, 5, 27)  # noqa: DTZ001 - sources know no zone
+OUT_UNTIL = dt.datetime(2024, 6, 3)  # noqa: DTZ001
 _MIXED_UP = {
     "bid": "bid_price",
     "award": "amount",
@@ -315,8 +319,15 @@ def _mended(feed: Feed, rows: pl.DataFrame, rng: np.random.Generator) -> tuple[p
     when = moments(feed, rows, UPDATED_AT, UPDATED) + dt.timedelta(hours=hours)
     end = CITY_END + dt.timedelta(days=30)
     when = pl.Series(np.minimum(when.to_numpy(), np.datetime64(end, "us")))
-    month = (when.dt.year().cast(pl.Int32) * 100 + when.dt.month()).alias(MONTH)
-    return rows.with_columns(written(feed, when, UPDATED).alias(UPDATED_AT), month.cast(pl.Int32)), hours
+    return rows.with_columns(written(feed, when, UPDATED).alias(UPDATED_AT), delivery_month(feed, when)), hours
+
+
+def delivery_month(feed: Feed, when: pl.Series) -> pl.Series:
+    """Return the month whose delivery carries records of these moments: their own, unless the source was out."""
+    if feed.source == OUT_SOURCE:
+        out = pl.Series(when.is_between(OUT_FROM, OUT_UNTIL, closed="left"))
+        when = when.set(out, OUT_UNTIL)
+    return (when.dt.year().cast(pl.Int32) * 100 + when.dt.month()).cast(pl.Int32).alias(MONTH)
 
 
 def _later_month(which: pl.Series | pl.Expr) -> pl.Expr:

@@ -109,6 +109,12 @@ def test_the_manifest_counts_what_stands_in_the_files(dirty: Path) -> None:
     assert sum(read.values()) == manifest["records"] == sum(manifest["sources"].values())
     assert set(manifest["sources"]) == {f"S{n:02}" for n in range(1, 13)} | {"P00"}
     assert manifest["order"]["seed"] == SEED
+    missing = {f.folder for f in FEEDS} - set(manifest["feeds"])
+    assert {name.split("/")[1] for name in missing} <= {
+        "complaint",
+        "sanction",
+        "label_feedback",
+    }  # rare in a small city
 
 
 def test_every_file_has_the_headings_of_its_feed_and_the_month_in_its_name(clean: Path) -> None:
