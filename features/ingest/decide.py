@@ -10,6 +10,7 @@ from features.tables.versions import CONTENT, SENSITIVE
 LOADED, UNCHANGED, SUPERSEDED, CONFLICT = "loaded", "unchanged", "superseded", "conflict"
 """In force now; stored already; older than what is in force, and stored; not stored, since another version valid from
 the same instant stands."""
+STORED = (LOADED, SUPERSEDED)
 FATE = pl.Enum([LOADED, UNCHANGED, SUPERSEDED, CONFLICT])
 _OF = ["_key", "source_code"]
 _AT = [*_OF, "valid_from_ts"]

@@ -11,13 +11,12 @@ import polars as pl
 
 from features.ingest import checks, refusals
 from features.ingest.checks import PLACE
-from features.ingest.decide import dangling
+from features.ingest.decide import STORED, dangling
 from features.ingest.known import key_hash
 from features.ingest.mapped import Counts, Derive
 from features.ingest.settling import (
     FEED,
     RECORD,
-    STORED,
     WAITS,
     Delivery,
     Feed,

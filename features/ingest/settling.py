@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from features.ingest import checks, refusals
+from features.ingest import checks, refusals, whole_delivery
 from features.ingest.checks import PLACE
-from features.ingest.decide import CONFLICT, LOADED, SUPERSEDED, UNCHANGED, clashing, dangling, decide
+from features.ingest.decide import CONFLICT, LOADED, STORED, SUPERSEDED, UNCHANGED, decide
 from features.ingest.known import Known, key_hash
 from features.ingest.mapped import Counts, Derive, Plausible
 from features.ingest.quarantine import Quarantine
@@ -28,7 +28,6 @@ Watch = Callable[[str, pl.DataFrame], None]
 
 ROW, RECORD, WAITS, FEED = "_row", "_record", "_waits", "_feed"
 """Of a staged row: its number in the delivery, where it stood, the column for which it waits, its feed."""
-STORED = (LOADED, SUPERSEDED)
 _REFUSED_AT_ONCE = 50_000
 
 
@@ -291,26 +290,27 @@ class Settling:
             return pl.Series(dtype=pl.UInt32)
         marks = pl.concat(
             [
-                self._marks(rows, index.of(group, rows), table, unique, own)
+                self._marks(rows, index.of(group, rows), table, [*unique, *own])
                 for group in delivery.staged.groups()
                 if (rows := delivery.staged.read(group)).height
             ]
         )
-        out: dict[str, tuple[str, pl.Series]] = {}
+        out = [pl.Series(dtype=pl.UInt32)]
         for column in unique:
             stored = self.store.read(table, incomplete=True).filter(pl.col(column).is_not_null())
             held = stored.select(_key=key_hash(table.key()), value=key_hash(column)).collect()
-            loading = marks.filter(pl.col("fate") == LOADED).select(ROW, "_key", value=f"value:{column}")
-            twice = marks.filter(pl.col(ROW).is_in(clashing(loading, held).implode()))
-            same = marks.join(twice, on=["_key", CONTENT], how="semi").filter(pl.col("fate").is_in([LOADED, UNCHANGED]))
-            out[f"not_unique:{column}"] = (column, same.get_column(ROW))
-            marks = marks.join(same, on=ROW, how="anti")
-        storing = marks.filter(pl.col("fate").is_in(STORED))
-        loose = dangling({table.NAME: storing}, {table.NAME: dict.fromkeys(own, table.NAME)})[table.NAME]
-        for column, rows_out in out.values():
-            self._leave_out(delivery, rows_out, column, "not_unique")
+            out.append(whole_delivery.not_unique(marks, column, held))
+            marks = marks.filter(~pl.col(ROW).is_in(out[-1].implode()))
+            self._leave_out(delivery, out[-1], column, "not_unique")
+        loose = whole_delivery.loose(marks, table, own)
         self._leave_out(delivery, loose, None, "unknown_reference")
-        return pl.concat([*[rows_out for _, rows_out in out.values()], loose])
+        return pl.concat([*out, loose])
+
+    def _marks(
+        self, rows: pl.DataFrame, stored: pl.DataFrame, table: type[Table], columns: Sequence[str]
+    ) -> pl.DataFrame:
+        fates = decide(_versions(rows, table), stored, self.loaded_at)
+        return whole_delivery.marks(rows.join(fates, on=ROW), table, columns, self.known)
 
     def _leave_out(self, delivery: Delivery, numbers: pl.Series, column: str | None, reason: str) -> None:
         if not numbers.len():
@@ -327,26 +327,6 @@ class Settling:
             else:
                 self.refuse_typed(feed, found, column, reason, waiting=False)
                 delivery.count("quarantined", found)
-
-    def _marks(
-        self, rows: pl.DataFrame, stored: pl.DataFrame, table: type[Table], unique: Sequence[str], own: Sequence[str]
-    ) -> pl.DataFrame:
-        fates = decide(_versions(rows, table), stored, self.loaded_at)
-        absent = pl.lit(None, dtype=pl.UInt64)
-        hashed = {
-            f"value:{name}": pl.when(pl.col(name).is_not_null()).then(key_hash(name))
-            if name in rows.columns
-            else absent
-            for name in unique
-        } | {
-            f"ref:{name}": pl.when(pl.col(name).is_not_null()).then(key_hash(name)) if name in rows.columns else absent
-            for name in own
-        }
-        marks = rows.select(ROW, CONTENT, _key=key_hash(table.key()), **hashed).join(fates, on=ROW, how="left")
-        for name in own:
-            stored_already = self.known.keys(table).holds(marks.get_column(f"ref:{name}").fill_null(0))
-            marks = marks.with_columns(pl.when(~stored_already).then(f"ref:{name}").alias(f"ref:{name}"))
-        return marks
 
     def _wait(self, feed: Feed, rows: pl.DataFrame) -> None:
         if rows.is_empty():

@@ -47,9 +47,9 @@ class StoredIndex:
 
     def _filled(self) -> list[Staged]:
         if not self._staged:
-            for place, part in enumerate(self._parts()):
+            for place, frames in enumerate(self.store.index_parts(self.table, _AT_ONCE)):
                 staged = Staged(self.folder / str(place), self.table.key())
-                for frame in part.collect_batches(chunk_size=_AT_ONCE, maintain_order=False):
+                for frame in frames:
                     staged.add(frame)
                 self._staged.append(staged)
         return self._staged

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO, TextIO, cast
 
 import polars as pl
 import pyarrow as pa
@@ -18,11 +18,9 @@ import pyarrow.parquet as pq
 from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES
 
-if TYPE_CHECKING:
-    from _csv import Reader as CsvReader
-
 BATCH_ROWS = 50_000
 BATCH_CHARACTERS = 16_000_000
+BLOCK_CHARACTERS = 8_000_000
 CELL_CHARACTERS = 16_000_000
 """The longest single cell of a CSV file that is read."""
 USED_TECHNICAL = ("source_record_id", "valid_from_ts", "source_code")
@@ -61,7 +59,7 @@ class Batch:
     """
 
     rows: pl.DataFrame
-    places: list[str]
+    places: pl.Series
     uneven: Mapping[int, list[str]]
     raw: list[str] | None = None
 
@@ -185,44 +183,89 @@ def _guess(path: Path) -> str:
 
 
 @contextmanager
-def _lines(path: Path) -> Generator["CsvReader"]:
+def _opened(path: Path) -> Generator[TextIO]:
+    csv.field_size_limit(CELL_CHARACTERS)
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as binary:
-        csv.field_size_limit(CELL_CHARACTERS)
-        yield csv.reader(io.TextIOWrapper(cast(BinaryIO, binary), encoding="utf-8-sig", newline=""), strict=True)
+        yield io.TextIOWrapper(cast(BinaryIO, binary), encoding="utf-8-sig", newline="")
 
 
 def _csv_columns(path: Path) -> list[str]:
     """Return the heading, once every line has proved readable."""
-    with _lines(path) as reader:
-        heading = next(reader, [])
-        for _ in reader:
-            pass
+    with _opened(path) as text:
+        heading = next(csv.reader(text, strict=True), [])
+        for block in _blocks(text):
+            if not _is_plain(block):
+                for _ in csv.reader(_rest(block, text), strict=True):
+                    pass
     return [name.strip() for name in heading]
 
 
 def _csv_batches(path: Path) -> Iterator[Batch]:
-    with _lines(path) as reader:
-        heading = [name.strip() for name in next(reader)]
-        rows: list[list[str]] = []
-        places: list[str] = []
-        uneven: dict[int, list[str]] = {}
-        characters = 0
-        line = reader.line_num
-        for row in reader:
-            place, line = line + 1, reader.line_num
-            if not row:
-                continue
-            if len(row) != len(heading):
-                uneven[len(rows)] = row
-                row = [*row[: len(heading)], *[""] * (len(heading) - len(row))]
-            rows.append(row)
-            places.append(f"{path.name}:{place}")
-            characters += sum(map(len, row))
-            if len(rows) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
-                yield Batch(_frame(rows, heading), places, uneven)
-                rows, places, uneven, characters = [], [], {}, 0
-        if rows:
-            yield Batch(_frame(rows, heading), places, uneven)
+    """Yield the rows of a file, by blocks of lines as long as nothing is quoted, then record by record."""
+    with _opened(path) as text:
+        reader = csv.reader(text, strict=True)
+        heading, line = [name.strip() for name in next(reader)], reader.line_num
+        for block in _blocks(text):
+            if not _is_plain(block):
+                yield from _quoted(path.name, _rest(block, text), heading, line)
+                return
+            yield from _plain(path.name, block, heading, line)
+            line += block.count("\n")
+
+
+def _blocks(text: TextIO) -> Iterator[str]:
+    """Yield text in whole lines."""
+    while block := text.read(BLOCK_CHARACTERS):
+        yield block + text.readline()
+
+
+def _rest(block: str, text: TextIO) -> Iterator[str]:
+    yield from io.StringIO(block, newline="")
+    yield from text
+
+
+def _is_plain(block: str) -> bool:
+    """Tell whether every line is a record and every comma parts two cells."""
+    return '"' not in block and block.count("\r") == block.count("\r\n")
+
+
+def _plain(name: str, block: str, heading: list[str], line: int) -> Iterator[Batch]:
+    lines = pl.Series(block.split("\n")).str.strip_suffix("\r")
+    numbers = pl.int_range(line + 1, line + 1 + lines.len(), eager=True)
+    lines, numbers = lines.filter(lines != ""), numbers.filter(lines != "")
+    places = pl.select(pl.format("{}:{}", pl.lit(name), numbers)).to_series()
+    n_cells = lines.str.count_matches(",", literal=True) + 1
+    cells = lines.str.split_exact(",", len(heading) - 1).struct.unnest()
+    rows = cells.rename(dict(zip(cells.columns, heading, strict=True))).select(pl.all().fill_null(""))
+    for start in range(0, lines.len(), BATCH_ROWS):
+        part = slice(start, start + BATCH_ROWS)
+        uneven = {
+            int(place): lines[start + int(place)].split(",") for place in (n_cells[part] != len(heading)).arg_true()
+        }
+        yield Batch(rows[part], places[part], uneven)
+
+
+def _quoted(name: str, lines: Iterator[str], heading: list[str], line: int) -> Iterator[Batch]:
+    reader = csv.reader(lines, strict=True)
+    rows: list[list[str]] = []
+    places: list[str] = []
+    uneven: dict[int, list[str]] = {}
+    characters, before = 0, line
+    for row in reader:
+        place, before = before + 1, line + reader.line_num
+        if not row:
+            continue
+        if len(row) != len(heading):
+            uneven[len(rows)] = row
+            row = [*row[: len(heading)], *[""] * (len(heading) - len(row))]
+        rows.append(row)
+        places.append(f"{name}:{place}")
+        characters += sum(map(len, row))
+        if len(rows) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
+            yield Batch(_frame(rows, heading), pl.Series(places), uneven)
+            rows, places, uneven, characters = [], [], {}, 0
+    if rows:
+        yield Batch(_frame(rows, heading), pl.Series(places), uneven)
 
 
 def _frame(rows: list[list[str]], heading: list[str]) -> pl.DataFrame:
@@ -241,6 +284,7 @@ def _parquet_batches(path: Path) -> Iterator[Batch]:
         before = 0
         for batch in file.iter_batches(batch_size=BATCH_ROWS):
             rows = pl.DataFrame(pl.from_arrow(batch))
-            places = [f"{path.name}:{number}" for number in range(before + 1, before + rows.height + 1)]
+            numbers = pl.int_range(before + 1, before + rows.height + 1, eager=True)
+            places = pl.select(pl.format("{}:{}", pl.lit(path.name), numbers)).to_series()
             yield Batch(rows, places, {})
             before += rows.height

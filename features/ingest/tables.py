@@ -177,7 +177,7 @@ def _mapped(batch: Batch) -> MappedBatch:
     absent = [
         pl.lit(None, dtype=dtype).alias(name) for name, dtype in MAPPING_FAILURES.items() if name not in uneven.columns
     ]
-    return MappedBatch(batch.rows, pl.Series(batch.places, dtype=pl.String), raw, uneven.with_columns(absent))
+    return MappedBatch(batch.rows, batch.places, raw, uneven.with_columns(absent))
 
 
 def _raw(delivered: dict[str, Any], uneven: list[str] | None) -> str:
@@ -199,4 +199,4 @@ def _raw_batches(entries: pl.DataFrame, table: type[Table]) -> Iterator[MappedBa
     frame = pl.DataFrame(
         [{name: row.get(name) for name in names} for row in rows], schema=dict.fromkeys(names, pl.String)
     )
-    yield _mapped(Batch(frame, entries.get_column("place").to_list(), uneven, raws))
+    yield _mapped(Batch(frame, entries.get_column("place"), uneven, raws))

@@ -1,9 +1,10 @@
 """Delta tables wherever their folder lies: reading, appending in one commit, merging files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 
 from features.errors import StoreError
@@ -39,6 +40,20 @@ def scan(path: Path, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
         extra_columns="ignore",
     )
     return stored.select([_restore(name, dtype) for name, dtype in schema.items()])
+
+
+def stream(path: Path, schema: Mapping[str, pl.DataType], at_once: int) -> Iterator[pl.DataFrame]:
+    """Yield what ``scan`` returns, so many rows at a time and file by file: memory is that of one group of rows."""
+    files = _files(path)
+    for name in files.get_column("path").sort() if files.height else ():
+        with pq.ParquetFile(path / name) as file:
+            held = [column for column in schema if column in file.schema_arrow.names]
+            for batch in file.iter_batches(at_once, columns=held):
+                rows = pl.DataFrame(pl.from_arrow(batch))
+                rows = rows.with_columns(
+                    pl.lit(None, dtype=_disk_type(t)).alias(n) for n, t in schema.items() if n not in held
+                )
+                yield rows.select([_restore(column, dtype) for column, dtype in schema.items()])
 
 
 def append(path: Path, rows: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> None:

@@ -6,7 +6,7 @@ Sensitive columns are never kept in the table itself but apart, under ``home/sen
 """
 
 import datetime as dt
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,11 +132,21 @@ class TableStore:
         Where the table has sensitive columns, key, ``VERSION`` and the hash of these come second. They are to be joined
         bucket by bucket: together they may be more than memory holds.
         """
-        identity = [table.key(), *VERSION]
-        public = self._scan(table, sensitive=False).select(*identity, "retracted")
-        if not table.sensitive_columns():
-            return [public]
-        return [public, self._scan(table, sensitive=True).select(*identity, SENSITIVE)]
+        return [self._scan(table, sensitive=part).select(*schema) for part, schema in self._index(table)]
+
+    def index_parts(self, table: type[Table], at_once: int) -> list[Iterator[pl.DataFrame]]:
+        """Return what ``index`` does, so many rows at a time."""
+        if table.STORE == "sql":
+            return [iter([frame.collect()]) for frame in self.index(table)]
+        paths = {False: self.path(table), True: self.sensitive_path(table)}
+        return [delta.stream(paths[part], schema, at_once) for part, schema in self._index(table)]
+
+    def _index(self, table: type[Table]) -> list[tuple[bool, dict[str, pl.DataType]]]:
+        """Return which parts have an index, and the columns of each."""
+        wanted = [(False, [table.key(), *VERSION, "retracted"])]
+        if table.sensitive_columns():
+            wanted.append((True, [table.key(), *VERSION, SENSITIVE]))
+        return [(part, {name: _schema(table, sensitive=part)[name] for name in names}) for part, names in wanted]
 
     def read(
         self, table: type[Table], known_at: dt.datetime | None = None, *, incomplete: bool = False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from features.clock import SHANGHAI
@@ -25,6 +25,8 @@ from features.tables.store import TableStore
 from features.tables.tendering import Lot, Tender
 
 FIRST = dt.datetime(2026, 7, 1, tzinfo=SHANGHAI)
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
+"""Without shrinking: every example writes real tables, a minute for a failure is better than an hour."""
 SEAL = Seal(bytes(range(64)))
 TABLES: tuple[type[Table], ...] = (Region, Organisation, Person, Project, Tender, Lot)
 
@@ -226,7 +228,7 @@ def waiting(home: Path) -> list[str]:
     return entries.get_column("record").sort().to_list()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(RECORDS, st.integers(0, 2**32), st.integers(1, 5), st.integers(1, 50))
 def test_order_and_cut_of_deliveries_do_not_matter(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record], seed: int, n_runs: int, size: int
@@ -245,7 +247,7 @@ def test_order_and_cut_of_deliveries_do_not_matter(
         assert reasons <= {"unknown_reference", "conflicting_duplicate"}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(RECORDS, st.integers(1, 4))
 def test_a_second_delivery_changes_nothing_and_any_past_state_can_be_read(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record], n_runs: int
@@ -266,7 +268,7 @@ def test_a_second_delivery_changes_nothing_and_any_past_state_can_be_read(
     assert [tables(home, moment) for moment in moments] == backups
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(RECORDS)
 def test_rows_on_disk_are_decided_as_rows_in_memory(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record]

@@ -1,5 +1,6 @@
 """Delivered cells and files become rows of the contract, or are named with their reason."""
 
+import csv
 import datetime as dt
 import gzip
 from decimal import Decimal
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 
 from features.clock import SHANGHAI
+from features.ingest import table_files
 from features.ingest.table_cells import read_cells
 from features.ingest.table_files import BATCH_ROWS, find_files
 from features.tables.columns import Table
@@ -167,5 +169,41 @@ def test_rows_come_in_batches_that_know_their_lines(tmp_path: Path) -> None:
     batches = list(file.batches())
 
     assert [batch.rows.height for batch in batches] == [BATCH_ROWS, 2]
-    assert batches[0].places[:3] == ["region.csv:2", "region.csv:5", "region.csv:6"]
+    assert batches[0].places[:3].to_list() == ["region.csv:2", "region.csv:5", "region.csv:6"]
     assert dict(batches[0].uneven) == {1: ["2", "short"]}
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_lines_without_quotes_are_read_as_the_csv_module_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, block: int
+) -> None:
+    lines = [
+        "region_code,name,level",
+        "1,甲,city",
+        "",
+        "2,short",
+        "3,c,city,more",
+        " ,, ",
+        "4,d,city",
+        '5,"e,f",city',
+        "6,g,",
+    ]
+    (tmp_path / "region.csv").write_bytes(ending.join(lines).encode())
+    monkeypatch.setattr(table_files, "BLOCK_CHARACTERS", block)
+    monkeypatch.setattr(table_files, "BATCH_ROWS", 2)
+    with (tmp_path / "region.csv").open(newline="", encoding="utf-8") as file:
+        expected = [row for row in csv.reader(file) if row][1:]
+
+    (found,), _ = find_files(tmp_path)
+    batches = list(found.batches())
+
+    rows = [list(row) for batch in batches for row in batch.rows.iter_rows()]
+    assert rows == [[*row[:3], *[""] * (3 - len(row))] for row in expected]
+    assert pl.concat([batch.places for batch in batches]).to_list() == [
+        f"region.csv:{n}" for n in (2, 4, 5, 6, 7, 8, 9)
+    ]
+    assert [cells for batch in batches for cells in batch.uneven.values()] == [
+        ["2", "short"],
+        ["3", "c", "city", "more"],
+    ]
