@@ -11,6 +11,7 @@ from dlt.sources.helpers.requests import Client
 from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
 from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import BasePaginator, JSONLinkPaginator, PageNumberPaginator
+from requests import Response, Session
 from requests.exceptions import RequestException
 
 from features.errors import InputError
@@ -45,8 +46,8 @@ def fetch_rest(feed: Feed, of: Connection, landing: Landing, cursors: Cursors) -
     since = cursors.get(feed.name)
     count, newest = 0, since
     try:
-        with landing.file(feed.name, ".jsonl") as out:
-            for page in _pages(feed, of, how, since):
+        with landing.file(feed.name, ".jsonl") as out, _session(of) as session:
+            for page in _pages(session, feed, of, how, since):
                 for record in page:
                     out.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
                 count += len(page)
@@ -59,21 +60,34 @@ def fetch_rest(feed: Feed, of: Connection, landing: Landing, cursors: Cursors) -
     return count
 
 
-def _pages(feed: Feed, of: Connection, how: FeedConnection, since: Value | None) -> Iterator[list[dict[str, Any]]]:
-    session = Client(
+def _session(of: Connection) -> Session:
+    """Return a session that tries again what failed, waiting longer each time."""
+    return Client(
         request_timeout=of.timeout_s,
         raise_for_status=False,
         request_max_attempts=of.retries + 1,
         request_backoff_factor=of.backoff_s,
         request_max_retry_delay=60,
     ).session
+
+
+def _pages(
+    session: Session, feed: Feed, of: Connection, how: FeedConnection, since: Value | None
+) -> Iterator[list[dict[str, Any]]]:
     auth = BearerTokenAuth(cast(Any, _secret(of.token_env))) if of.token_env else None
     client = RESTClient(of.url, auth=auth, session=session)
     params: dict[str, Any] = {how.size_param: how.page_size}
     if since is not None:
         params[how.cursor_param] = _as_param(earlier(since, how.overlap_min), feed)
     selector = how.data or "$"
-    for page in client.paginate(how.resource, params=params, paginator=_paginator(how), data_selector=selector):
+    pages = client.paginate(
+        how.resource,
+        params=params,
+        paginator=_paginator(how),
+        data_selector=selector,
+        hooks={"response": [_whole_or_refused]},
+    )
+    for page in pages:
         records = list(cast(Any, page))
         if not records and how.data and not _has(page.response.json(), how.data):
             mend = f"correct `data` of {feed.code} in the connections."
@@ -82,6 +96,12 @@ def _pages(feed: Feed, of: Connection, how: FeedConnection, since: Value | None)
             mend = f"correct `data` of {feed.code} in the connections."
             raise FetchError(feed.code, f"What stands under {how.data or 'the answer'!r} are no records.", mend)
         yield records
+
+
+def _whole_or_refused(response: Response, *_args: object, **_more: object) -> None:
+    """Read an answer whole, also a refusal, so that its connection is free again; raise for a refusal."""
+    response.content  # noqa: B018 - reading it is the point
+    response.raise_for_status()
 
 
 def _paginator(how: FeedConnection) -> BasePaginator:
