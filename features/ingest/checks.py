@@ -113,6 +113,20 @@ def after_their_record(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
     return failure(later.get_column(PLACE), event, "after_its_record")
 
 
+def untold(rows: pl.DataFrame, table: type[Table], declared: Mapping[str, Plausible], known: Known) -> pl.DataFrame:
+    """Return the rows whose amount must stand in proportion to a parent's that its own source has not delivered yet."""
+    found = [none_failing()]
+    for column, check in declared.items():
+        if column not in rows.columns or check.reference not in rows.columns:
+            continue
+        given = rows.filter(pl.col(check.reference).is_not_null(), pl.col(column).is_not_null())
+        told = known.told(references(table)[check.reference], check.amount)
+        waits = ~told.holds(given.select(key_hash(check.reference)).to_series())
+        if waits.any():
+            found.append(failure(given.get_column(PLACE).filter(waits), check.reference, "unknown_reference"))
+    return pl.concat(found)
+
+
 def implausible(
     rows: pl.DataFrame, table: type[Table], declared: Mapping[str, Plausible], known: Known
 ) -> pl.DataFrame:

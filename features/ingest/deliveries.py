@@ -12,7 +12,7 @@ import polars as pl
 
 from features.derive.control_groups import write_control_groups
 from features.errors import InputError
-from features.ingest.clauses import classified
+from features.ingest.demands import derives, plausibles
 from features.ingest.feed import Feed, Source, sources
 from features.ingest.formats.chunks import Chunk, FileError, joined
 from features.ingest.formats.reading import read_file
@@ -20,10 +20,9 @@ from features.ingest.identity import Kind
 from features.ingest.intake import Intake
 from features.ingest.keys import Keys
 from features.ingest.ledger import DELIVERED, Books
-from features.ingest.mapped import Counts, Derive, MappedBatch
+from features.ingest.mapped import Counts, MappedBatch
 from features.ingest.mapping import SPARSE, Mapped, Mapper
 from features.ingest.mapping_guard import FeedStoppedError, FileGuard
-from features.ingest.punches import Punches
 from features.ingest.sealing import Seal
 from features.ingest.source_health import record_sync
 from features.ingest.unresolved import WorkItems, read_known, sightings
@@ -93,11 +92,6 @@ class Ingested:
         return sum(chosen, Counts())
 
 
-def derives(store: TableStore) -> dict[str, Derive]:
-    """Return what completes the rows of a table while they are taken in, by table."""
-    return {"attendance": Punches(store), "tender_clause": classified}
-
-
 def folders(of: str, path: Path) -> list[tuple[Source, Path]]:
     """Return the sources to load and their folders.
 
@@ -145,7 +139,7 @@ def ingest(
     order = list(ALL_TABLES)
     with store.writing():
         books = Books(home, uuid.uuid4().hex, loaded_at)
-        intake = Intake(store, loaded_at, Seal(keys.data), derives(store), books.watching)
+        intake = Intake(store, loaded_at, Seal(keys.data), derives(store), plausibles(), books.watching)
         run = _Run(store, intake, books, keys, outcome, progress or _silent)
         for feed, files in sorted(work, key=lambda one: (order.index(one[0].table.NAME), one[0].source != "P00")):
             if files:
@@ -204,7 +198,6 @@ class _Run:
                 self._batches(mapper, files),
                 source_code=feed.source,
                 feed=feed.code,
-                plausible=feed.plausible,
                 watch=page.add,
             )
         outcome.seconds = time.monotonic() - started

@@ -55,8 +55,9 @@ class Intake:
         store: the tables.
         loaded_at: the moment of the run.
         seal: closes the records that go to quarantine; without it they lose their personal cells.
-        derive: by table name, what completes rows before required columns are checked; ``take`` may give its own, but
+        derive: by feed, what completes rows before required columns are checked; ``take`` may give its own, but
             rows that waited since an earlier run know only this.
+        plausible: by feed, amounts to hold against the parent's; likewise.
         watching: by feed, source system and table, who is told of rows that an earlier run left waiting and this one
             stores, where their feed is not of this run.
     """
@@ -65,6 +66,7 @@ class Intake:
     loaded_at: dt.datetime
     seal: Seal | None = None
     derive: Mapping[str, Derive] = field(default_factory=dict[str, Derive])
+    plausible: Mapping[str, Mapping[str, Plausible]] = field(default_factory=dict[str, Mapping[str, Plausible]])
     watching: Watching = ignoring
     quarantine: Quarantine = field(init=False)
     _settling: Settling = field(init=False)
@@ -103,8 +105,9 @@ class Intake:
         Returns:
             The counts so far: rows that wait count as quarantined until ``finish`` has tried them.
         """
-        completing = derive or self.derive.get(table.NAME)
-        self._feeds[feed] = Feed(feed, table, source_code, completing, plausible or {}, whole, watch)
+        completing = derive or self.derive.get(feed)
+        checked = self.plausible.get(feed, {}) if plausible is None else plausible
+        self._feeds[feed] = Feed(feed, table, source_code, completing, checked, whole, watch)
         delivery = self._settling.delivery(self._feeds[feed])
         introduced = _Introduced(self._settling, delivery.feed)
         n_read = 0
@@ -124,7 +127,7 @@ class Intake:
 
         Tables and quarantine that have come to consist of many files are merged.
         """
-        became, released = release(self._settling, self._feeds, self.derive, self.watching)
+        became, released = release(self._settling, self._feeds, self.derive, self.plausible, self.watching)
         for feed, counts in became.items():
             self._counts[feed] += counts
         for table in self._settling.touched.values():
@@ -145,6 +148,8 @@ class Intake:
         rows = without_rows(read, _refusing(failures))
         rows = checks.resolved(rows, feed.table, settling.known)
         unknown = checks.unknown(rows, feed.table, settling.known)
+        untold = checks.untold(without_rows(rows, unknown), feed.table, feed.plausible, settling.known)
+        unknown = pl.concat([unknown, untold])
         settling.wait(feed, rows, unknown)
         good, more = settling.complete(feed, without_rows(rows, unknown))
         settling.stage(delivery, good)

@@ -79,6 +79,7 @@ class Known:
     _keys: dict[str, HashSet] = field(default_factory=dict[str, HashSet], init=False)
     _values: dict[tuple[str, str], Lookup] = field(default_factory=dict[tuple[str, str], Lookup], init=False)
     _amounts: dict[tuple[str, str], Lookup] = field(default_factory=dict[tuple[str, str], Lookup], init=False)
+    _told: dict[tuple[str, str], HashSet] = field(default_factory=dict[tuple[str, str], HashSet], init=False)
 
     def keys(self, table: type[Table]) -> HashSet:
         """Return the keys of a table: of every version that no source has taken back."""
@@ -106,11 +107,20 @@ class Known:
             self._amounts[wanted] = Lookup.of(*pairs.get_columns())
         return self._amounts[wanted]
 
+    def told(self, table: type[Table], column: str) -> HashSet:
+        """Return the keys of rows of which a source that the column is from has delivered its part."""
+        wanted = (table.NAME, column)
+        if wanted not in self._told:
+            entitled = table.about(column)["source_system"].split("+")
+            versions = self.store.versions(table).filter(~pl.col("retracted"), pl.col("source_code").is_in(entitled))
+            self._told[wanted] = HashSet.of(versions.select(key_hash(table.key())).collect().to_series())
+        return self._told[wanted]
+
     def add(self, table: type[Table], keys: pl.Series) -> None:
         """Note that rows of these keys are stored now."""
         if table.NAME in self._keys:
             self._keys[table.NAME].add(keys.hash(KEY_SEED))
-        for held in (self._values, self._amounts):
+        for held in (self._values, self._amounts, self._told):
             for wanted in [one for one in held if one[0] == table.NAME]:
                 del held[wanted]
 

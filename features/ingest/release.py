@@ -13,7 +13,7 @@ from features.ingest import checks, refusals
 from features.ingest.checks import PLACE
 from features.ingest.decide import STORED, dangling
 from features.ingest.known import key_hash
-from features.ingest.mapped import Counts, Derive
+from features.ingest.mapped import Counts, Derive, Plausible
 from features.ingest.settling import (
     FEED,
     RECORD,
@@ -37,21 +37,26 @@ ENTRY, NUMBER = "_entry", "_number"
 
 
 def release(
-    settling: Settling, feeds: Mapping[str, Feed], derive: Mapping[str, Derive], watching: Watching
+    settling: Settling,
+    feeds: Mapping[str, Feed],
+    derive: Mapping[str, Derive],
+    plausible: Mapping[str, Mapping[str, Plausible]],
+    watching: Watching,
 ) -> tuple[dict[str, Counts], dict[str, int]]:
     """Release what can be; put into quarantine what came with this run and still waits.
 
     Args:
         settling: the run.
         feeds: the feeds of this run.
-        derive: by table, for feeds of earlier runs.
+        derive: by feed, for those of earlier runs.
+        plausible: likewise.
         watching: who is told, for feeds of earlier runs.
 
     Returns:
         By feed, what became of the rows of this run that waited (``read`` is 0: they were counted when read), and how
         many rows of earlier runs have been taken.
     """
-    waiting = _Waiting(settling, dict(feeds), derive, watching)
+    waiting = _Waiting(settling, dict(feeds), derive, plausible, watching)
     waiting.gather()
     while waiting.round():
         pass
@@ -73,6 +78,7 @@ class _Waiting:
     settling: Settling
     feeds: dict[str, Feed]
     derive: Mapping[str, Derive]
+    plausible: Mapping[str, Mapping[str, Plausible]]
     watching: Watching
     became: dict[str, Counts] = field(default_factory=dict[str, Counts], init=False)
     released: dict[str, int] = field(default_factory=dict[str, int], init=False)
@@ -126,6 +132,9 @@ class _Waiting:
             unknown = checks.unknown(rows, table, known).filter(~pl.col("field").is_in(trusted))
             self._rows[name].add(rows.filter(pl.col(PLACE).is_in(unknown["row"].implode())).drop(PLACE))
             for feed, part in self._by_feed(without_rows(rows, unknown)):
+                untold = checks.untold(part, feed.table, feed.plausible, known)
+                self._rows[name].add(part.filter(pl.col(PLACE).is_in(untold["row"].implode())).drop(PLACE))
+                part = without_rows(part, untold)
                 for earlier in (False, True):
                     chosen = part.filter(pl.col(ENTRY).is_not_null() if earlier else pl.col(ENTRY).is_null())
                     if chosen.height:
@@ -192,8 +201,9 @@ class _Waiting:
     def _hold(self, table: type[Table], rows: pl.DataFrame) -> None:
         for (name, source), _ in rows.select(FEED, "source_code").unique().group_by(FEED, "source_code"):
             if name not in self.feeds:
-                watch = self.watching(str(name), str(source), table)
-                self.feeds[str(name)] = Feed(str(name), table, str(source), self.derive.get(table.NAME), watch=watch)
+                feed, code = str(name), str(source)
+                asked = (self.derive.get(feed), self.plausible.get(feed, {}))
+                self.feeds[feed] = Feed(feed, table, code, *asked, watch=self.watching(feed, code, table))
         numbers = pl.int_range(self._n, self._n + rows.height, dtype=pl.UInt32, eager=True)
         self._n += rows.height
         if table.NAME not in self._rows:

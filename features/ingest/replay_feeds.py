@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from features.ingest.deliveries import derives
+from features.ingest.demands import derives, plausibles
 from features.ingest.feed import Feed, sources
 from features.ingest.intake import Intake
 from features.ingest.keys import Keys
@@ -40,7 +40,7 @@ def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded
     placed = entries.with_columns(place=pl.col("record").str.replace(r" \([^()]*\)$", ""))
     settled: list[str] = []
     with store.writing():
-        intake = Intake(store, loaded_at, Seal(keys.data), derives(store), books.watching)
+        intake = Intake(store, loaded_at, Seal(keys.data), derives(store), plausibles(), books.watching)
         refused: dict[str, set[str]] = {}
         for feed in _feeds(placed):
             own = placed.filter(pl.col("feed") == feed.code)
@@ -53,7 +53,6 @@ def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded
                 [batch],
                 source_code=feed.source,
                 feed=feed.code,
-                plausible=feed.plausible,
                 watch=_watching(page, again),
             )
             settled += own.filter(~_still_wrong(own, batch)).get_column("id").to_list()

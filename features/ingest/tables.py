@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from features.errors import InputError
+from features.ingest.demands import derives, plausibles
 from features.ingest.intake import MAPPING_FAILURES, Counts, Intake, MappedBatch
 from features.ingest.ledger import RELEASED, STORED, Books, Tally
 from features.ingest.sealing import Seal
@@ -74,7 +75,7 @@ def load_tables(
     store = TableStore(home)
     with store.writing():
         books = Books(home, uuid.uuid4().hex, loaded_at)
-        intake = Intake(store, loaded_at, seal, watching=books.watching)
+        intake = Intake(store, loaded_at, seal, derives(store), plausibles(), books.watching)
         for file in files:
             source, feed = source_code or default_source(file.table), _feed(file.table)
             page = books.page(source, feed, file.table, automatic=False)
@@ -123,7 +124,7 @@ def replay_rows(
     placed = entries.with_columns(place=pl.col("record").str.replace(r" \([^()]*\)$", ""))
     judged = placed.filter(~pl.col("waiting"))
     with store.writing():
-        intake = Intake(store, loaded_at, seal, watching=books.watching)
+        intake = Intake(store, loaded_at, seal, derives(store), plausibles(), books.watching)
         for name, table in SOURCE_TABLES.items():
             mine = judged.filter(pl.col("table") == name).unique(["place", "raw"], maintain_order=True)
             for (source,), rows in mine.partition_by("source_code", as_dict=True).items():
