@@ -27,6 +27,7 @@ from features.ingest.keys import Keys
 from features.ingest.quarantine import Quarantine
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
+from features.tables.projects import Project
 from features.tables.store import TableStore
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,8 @@ def loaded(city: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 def in_force(home: Path, known_at: dt.datetime | None = None) -> dict[str, pl.DataFrame]:
     store = TableStore(home)
-    return {name: _rows(store, table, known_at) for name, table in ALL_TABLES.items() if store.exists(table)}
+    found = {name: _rows(store, table, known_at) for name, table in ALL_TABLES.items() if store.exists(table)}
+    return {name: rows for name, rows in found.items() if rows.height}
 
 
 def _rows(store: TableStore, table: type[Table], known_at: dt.datetime | None) -> pl.DataFrame:
@@ -113,13 +115,17 @@ def ends(city: Path, loaded: tuple[Path, Ingested]) -> pl.DataFrame:
     home = loaded[0]
     planted = pl.read_csv(city / "truth" / "dirt.csv", infer_schema_length=0).filter(pl.col("kind") != "outage")
     store, entries = TableStore(home), Quarantine(home).list(state=None)
-    open_entries = entries.select("feed", "reason", "file", key=pl.col("record").str.extract(PLACE.pattern, 1)).unique()
+    open_entries = entries.select(
+        "feed", "reason", "file", shown=pl.col("record").str.extract(PLACE.pattern, 1).str.strip_prefix("project_code:")
+    ).unique()
     feeds = {(code, feed.name): feed for code, source in sources().items() for feed in source.feeds}
     found: list[pl.DataFrame] = []
     for (source, name), rows in planted.group_by("source", "feed", maintain_order=True):
         table = feeds[str(source), str(name)].table
+        key = _keys(store, table, rows["record_id"])
         keyed = rows.with_columns(
-            key=_keys(store, table, rows["record_id"]),
+            key=key,
+            shown=rows["record_id"] if table is Project else key,
             at=pl.Series([moment(text) for text in rows["updated_at"]], dtype=pl.Datetime("us", "Asia/Shanghai")),
         )
         stored = store.versions(table).filter(pl.col("source_code") == source).collect()
@@ -127,13 +133,13 @@ def ends(city: Path, loaded: tuple[Path, Ingested]) -> pl.DataFrame:
         newest = stored.group_by("key").agg(last=pl.col("at").max())
         reasons = (
             open_entries.filter(pl.col("feed") == f"{source}/{name}")
-            .group_by("key", "file")
+            .group_by("shown", "file")
             .agg(reasons=pl.col("reason").unique().sort().str.join(" "))
         )
         found.append(
             keyed.join(stored.group_by("key", "at").len("stored"), on=["key", "at"], how="left")
             .join(newest, on="key", how="left")
-            .join(reasons, on=["key", "file"], how="left")
+            .join(reasons, on=["shown", "file"], how="left")
             .with_columns(pl.col("stored").fill_null(0), newest=(pl.col("last") == pl.col("at")).fill_null(False))
             .drop("last")
         )
