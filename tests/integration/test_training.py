@@ -239,7 +239,12 @@ def test_too_little_to_learn_from_is_said_clearly(home: Path, keep: pl.Expr, wor
 
 def test_the_latest_outcome_of_a_lot_counts_and_later_ones_do_not(home: Path) -> None:
     source = read_source_tables(TableStore(home))
-    labels = source[LabelFeedback].filter(pl.col("subject_id").is_in(["A100-000", "A100-005", "A100-010"])).collect().sort("subject_id")
+    labels = (
+        source[LabelFeedback]
+        .filter(pl.col("subject_id").is_in(["A100-000", "A100-005", "A100-010"]))
+        .collect()
+        .sort("subject_id")
+    )
     word = pl.lit("cleared").cast(labels.schema["label"])
     earlier, later = LABELLED_AT.replace(month=5), AS_OF.replace(month=7, day=1)
     added = [
