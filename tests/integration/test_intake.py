@@ -310,7 +310,7 @@ def test_rows_that_waited_since_an_earlier_run_are_completed_too(site: Door) -> 
     site.take(Attendance, [PUNCH | {"kp_id": "KP9"}], derive=fenced)
     post = {"kp_id": "KP9", "project_id": "P1", "contract_id": "K1", "person_id": "H1"}
 
-    assert site.take(KeyPersonnel, [post], known={"attendance": fenced}).released == {"P00/attendance": 1}
+    assert site.take(KeyPersonnel, [post], known={"P00/attendance": fenced}).released == {"P00/attendance": 1}
     assert site.values(Attendance, "in_geofence") == [True]
 
 
