@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from experiments.city.concerns import hands
 from experiments.city.layout import TRADES, WORKS
 from experiments.city.planning import Market
 from experiments.city.schemes import Entrants, Role
@@ -45,6 +46,7 @@ class Lots:
     turn: np.ndarray  # how often the lot's group has played before
     discount: np.ndarray  # what everybody expects the price to fall below the ceiling
     spread: np.ndarray  # how well they know it
+    deadline: np.ndarray
 
     def __len__(self) -> int:
         return len(self.row)
@@ -118,6 +120,7 @@ def lots_of(
         turn=first + _repeat(group),
         discount=discount,
         spread=np.where(kind == "benchmark_bunching", np.minimum(spread, 0.003), spread),
+        deadline=t.time["deadline"][tender],
     )
 
 
@@ -161,12 +164,13 @@ def enter(m: Market, lots: Lots, forced: dict[int, Entrants], backlog: np.ndarra
         order, pool = _wanting(m, lots, here, low, high, backlog, rng)
         for place, lot in enumerate(here):
             team = forced.get(int(lot))
-            ranked = pool[place][order[place]]
+            apart = [int(lots.owner[lot]), *(team.orgs if team else ())]
+            ranked = _one_a_hand(m, pool[place][order[place]], apart, lots.deadline[lot])
             ranked = ranked[: int(counts[lot]) + 12]
             if team is None:
                 chosen, role = ranked[: counts[lot]], np.zeros(counts[lot], dtype=np.int64)[: len(ranked)]
             else:
-                others = ranked[~np.isin(ranked, team.orgs)][: min(int(counts[lot]), team.others)]
+                others = ranked[: min(int(counts[lot]), team.others)]
                 chosen = np.concatenate([np.array(team.orgs, dtype=np.int64), others])
                 role = np.concatenate([np.array(team.roles, dtype=np.int64), np.full(len(others), Role.HONEST)])
             rows.append(np.full(len(chosen), lot))
@@ -185,6 +189,13 @@ def enter(m: Market, lots: Lots, forced: dict[int, Entrants], backlog: np.ndarra
         partner=np.full(len(org), -1),
         hand=org.copy(),
     )
+
+
+def _one_a_hand(m: Market, ranked: np.ndarray, apart: list[int], deadline: np.datetime64) -> np.ndarray:
+    """Return of each concern the firm that wants a lot most; none of the owner's and of those who come anyway."""
+    hand = hands(m.org, np.concatenate([apart, ranked]), np.array(deadline))
+    first = np.sort(np.unique(hand, return_index=True)[1])
+    return ranked[first[first >= len(apart)] - len(apart)]
 
 
 def _wanting(

@@ -5,6 +5,7 @@ One pass over the lots that a group works on; everything else is decided by ever
 
 import numpy as np
 
+from experiments.city import concerns
 from experiments.city.bidding import Bids, Lots
 from experiments.city.layout import TRADE_NO
 from experiments.city.planning import Market
@@ -83,7 +84,14 @@ def _pair_up(m: Market, lots: Lots, t: Tenders, bids: Bids, rng: np.random.Gener
     trade = np.where(epc, TRADE_NO["design"], lots.trade[bids.lot])
     low, high = np.array(m.plan.starts)[trade], np.array(m.plan.starts)[trade + 1]
     other = bids.org // m.plan.size * m.plan.size + low + (rng.random(len(bids)) * (high - low)).astype(int)
-    bids.partner = np.where(joined & (other != bids.org), other, bids.partner)
+    moment = lots.deadline[bids.lot]
+    hand = bids.lot * len(m.org["hand"]) + concerns.hands(m.org, bids.org, moment)
+    theirs = bids.lot * len(m.org["hand"]) + concerns.hands(m.org, other, moment)
+    joined &= (other != bids.org) & ((theirs == hand) | ~np.isin(theirs, hand))  # nobody's sister beside a rival
+    bringing = np.flatnonzero(joined)
+    once = bringing[np.unique(theirs[bringing], return_index=True)[1]]
+    joined = np.isin(np.arange(len(bids)), once)
+    bids.partner = np.where(joined, other, bids.partner)
 
 
 def _as_lead(role: np.ndarray) -> np.ndarray:

@@ -74,6 +74,7 @@ LOOK_ALIKES: dict[str, Kind] = {
     "small_county": Kind("tenderer_repeat_winner", 5, TENDER, gain=0),
     "benchmark_bunching": Kind("bid_rigging", 5, TENDER, gain=0),
     "family_firms": Kind("bid_rigging", 4, TENDER, members=2, gain=0),
+    "sister_firms": Kind("bid_rigging", 3, TENDER, members=1, gain=0),
     "joint_venture": Kind("bid_rigging", 4, TENDER, members=2, gain=0),
     "print_shop": Kind("bid_rigging", 4, ("tender", "procurement"), gain=0),
     "shared_terminal": Kind("bid_rigging", 3, ("tender", "procurement"), gain=0),
@@ -97,6 +98,22 @@ TOUCHED_PROJECTS = 0.093
 """Chance that a project is touched, so that TOUCHED of the lots are (a scheme covers part of its lots); measured."""
 ALIKE_PROJECTS = 0.12
 """The same for LOOK_ALIKE."""
+
+CONCERN_SHARES = (
+    (("building", "municipal", "highway", "water", "landscape", "mep"), 0.16),
+    (("equipment", "office", "medical"), 0.08),
+    (("property", "software", "consulting"), 0.08),
+    (("design", "survey"), 0.08),
+    (("supervision",), 0.08),
+    (("agency", "cost"), 0.08),
+)
+"""Share of the firms of some trades that belong to a corporate group, about; their groups keep to these trades."""
+CONCERN_SIZES = ((2, 0.55), (3, 0.28), (4, 0.09), (5, 0.04), (6, 0.02), (7, 0.01), (8, 0.01))
+"""Firms of a private corporate group; those of the state have 3 to 8."""
+HANDED_OVER = 0.12
+"""Share of the held firms of private groups that are bought or sold in the three years."""
+JOINT_FIRMS = 0.015
+"""Share of contractors that belong to two others, neither with more than a half."""
 
 # The law's amounts, CNY. 必须招标的工程项目规定 (2018) art. 5.
 LIMIT_WORKS, LIMIT_GOODS, LIMIT_SERVICES = 4_000_000.0, 2_000_000.0, 1_000_000.0

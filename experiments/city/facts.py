@@ -168,7 +168,9 @@ class Population:
     home_org_no.
     ``employment``: person_no, org_no, from_month, to_month (YYYY-MM, null = to the end): who paid social insurance.
     ``experts``: expert_id, person_no, specialty (trade), employer_org_no, region_code, ward, entered_at.
-    ``shareholdings``: org_no, holder_org_no, holder_person_no, ratio.
+    ``shareholdings``: org_no, holder_org_no, holder_person_no, ratio, since, until (null = founded, to this day).
+    ``posts``: org_no, person_no, office, beside those that follow from a person's role.
+    ``ties``: whose firm is whose (``concerns.TIES``); organisations have hand, hand_after and handed_on from it.
     ``groups``: group_no, kind, skill, ward, boss_org_no, member_org_nos: who acts together (rings, captures, families).
     ``regions``, ``departments``: as the tables.
     """
@@ -181,6 +183,8 @@ class Population:
     employment: pl.DataFrame
     experts: pl.DataFrame
     shareholdings: pl.DataFrame
+    posts: pl.DataFrame
+    ties: pl.DataFrame
     groups: pl.DataFrame
     regions: pl.DataFrame
     departments: pl.DataFrame

@@ -95,7 +95,7 @@ class _Maker:
         skill = None if honest else self._skill(weight)
         project_type = kind.types[order % len(kind.types)]
         trade = self._trade(name, project_type)
-        team = self._firms(trade, 1 + kind.members, keep=not honest)
+        team = self._firms(trade, 1 + kind.members, keep=not honest or name == "sister_firms")
         owner = -1 if name in WITHOUT_OWNER else self._owner(trade, local=name == "small_county")
         partner = self._partner(name, trade, team)
         experts = np.flatnonzero(self.specialty == trade)
@@ -140,8 +140,7 @@ class _Maker:
         home = int(self.rng.integers(0, 10))
         taste = -np.abs(size - np.log(6e7)) * 0.5 + 1.2 * (place == home) + self.rng.gumbel(0, 1, high - low)
         free = np.array([low + i not in self.taken for i in range(high - low)])
-        if free.sum() >= n:
-            taste = np.where(free, taste, -np.inf)
+        taste = np.where(free, taste, taste - 1e6)
         chosen = low + np.argsort(-taste, kind="stable")[:n]
         if keep:
             self.taken.update(int(x) for x in chosen)
@@ -189,6 +188,8 @@ def _kin(row: dict[str, object]) -> list[tuple[int, int, str]]:
     assert isinstance(members, list)
     if row["kind"] == "family_firms":  # brothers: their own firms, one telephone, a share of each other's
         return [(m, members[0], what) for m in members[1:] for what in ("phone", "holding")]
+    if row["kind"] == "sister_firms":  # one owner, two offices that do not ask each other
+        return [(members[1], members[0], what) for what in ("sister", "address")]
     if row["kind"] == "neighbour_agency":  # one office building, nothing else
         return [(members[0], int(str(row["agency_no"])), "address")]
     if row["kind"] == "local_branch":  # the outside firm's daughter in the county
@@ -204,4 +205,5 @@ def _kin(row: dict[str, object]) -> list[tuple[int, int, str]]:
     if row["analysis"] != "bid_rigging":
         return []
     ties = KIN[str(row["skill"])]
-    return [(m, members[0], what) for order, m in enumerate(members[1:]) for what in ties if order % 2 == 0]
+    sisters = [(m, lead, "sister") for m in members[1:3]] if row["kind"] == "one_hand" and skill == "clumsy" else []
+    return sisters + [(m, members[0], what) for order, m in enumerate(members[1:]) for what in ties if order % 2 == 0]

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from experiments.city import names
+from experiments.city.concerns import NEVER
 from experiments.city.defaults import (
     ALIKE_PROJECTS,
     LIMIT_WORKS,
@@ -54,6 +55,9 @@ insured_count""".split()  # noqa: SIM905
 def market(plan: Layout, population: Population) -> Market:
     """Lay the population out for drawing."""
     org = {name: population.organisations[name].fill_null(-1).to_numpy() for name in NUMERIC}
+    org |= {name: population.organisations[name].to_numpy() for name in ("hand", "hand_after")}
+    days = population.organisations["handed_on"].cast(pl.Int32)
+    org["handed_on"] = days.fill_null(NEVER).to_numpy()
     low, high = plan.slice_of("owner")
     weights = org["weight"].reshape(plan.wards, plan.size)[:, low:high] + 1e-9
     cumulated = (

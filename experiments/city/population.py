@@ -8,7 +8,8 @@ few percent around the market's, larger firms are a little cheaper.
 import numpy as np
 import polars as pl
 
-from experiments.city import names, residents
+from experiments.city import holdings, names, residents
+from experiments.city.concerns import concerns, with_hands
 from experiments.city.facts import Population
 from experiments.city.groups import groups
 from experiments.city.layout import (
@@ -65,14 +66,18 @@ def _wards(plan: Layout, wards: range, first: int, seed: int) -> dict[str, pl.Da
         names.phones(persons["person_no"].to_numpy()).alias("phone"),
     )
     made, kin = groups(plan, wards, organisations, experts, seed)
-    organisations = _kinship(organisations, kin)
+    ties = concerns(plan, wards, organisations, made, kin, seed)
+    kin = pl.concat([kin, _one_roof(ties, rng)])
+    organisations = with_hands(_kinship(organisations, kin), ties)
     employment = residents.employment_of(plan, persons, rng)
     return {
-        "organisations": organisations,
+        "organisations": holdings.with_representatives(organisations, ties),
         "persons": persons,
         "employment": pl.concat([employment, residents.experts_past(made, experts)]),
         "experts": residents.experts_now(made, experts),
-        "shareholdings": residents.shareholdings_of(organisations, kin, rng),
+        "shareholdings": holdings.shareholdings(organisations, kin, ties, rng),
+        "posts": holdings.posts(organisations, ties),
+        "ties": ties,
         "groups": made,
     }
 
@@ -204,6 +209,13 @@ def _names(
         .otherwise(local + brand + pl.col("word") + pl.col("suffix"))
         .alias("name")
     )["name"]
+
+
+def _one_roof(ties: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Let some firms have their office where their concern has it."""
+    near = ties.filter(pl.col("hand").is_in(["company", "person", "legal_rep"]))
+    near = near.filter(pl.Series(rng.random(len(near)) < 0.25))
+    return near.select("org_no", pl.col("head_no").alias("like_org_no"), pl.lit("address").alias("what"))
 
 
 def _kinship(organisations: pl.DataFrame, kin: pl.DataFrame) -> pl.DataFrame:

@@ -23,7 +23,9 @@ def rank(t: Tenders, lots: Lots, bids: Bids, marks: Marks, rng: np.random.Genera
     reason = np.where(
         over, "price_over_limit", np.where(out, np.array(REASONS)[rng.integers(0, len(REASONS), len(bids))], "")
     )
-    valid = ~(over | out)
+    sisters = (lots.kind[bids.lot] == "sister_firms") & (bids.role == Role.KIN)  # 实施条例 art. 34: void, both
+    reason = np.where(sisters & ~over, "qualification", reason)
+    valid = ~(over | out | sisters)
     points = _points(t, lots, bids, marks, valid, rng)
     order = _order(lots, bids, points["total"], valid)
     starts = np.searchsorted(bids.lot, np.arange(count + 1))

@@ -9,6 +9,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 
+from experiments.city import holdings
 from experiments.city.facts import CITY_START, Facts, Population, shaped
 from experiments.city.layout import TRADES
 
@@ -20,14 +21,17 @@ def registry(population: Population) -> Facts:
     """Return the facts that stand outside the blocks: registers, departments, regions, the pool of experts."""
     rng = np.random.default_rng([population.seed, 3])
     orgs, changes = _organisations(population, rng)
+    shares, sales = holdings.registered(
+        population.shareholdings, population.organisations, population.persons, _spread(population.shareholdings)
+    )
     tables = {
         "region": population.regions,
         "department": population.departments,
         "organisation": orgs,
         "person": _people(population),
         "org_person": _roles(population),
-        "shareholding": _holdings(population),
-        "org_change": changes,
+        "shareholding": shares,
+        "org_change": pl.concat([changes, sales.select(changes.columns)]),
         "qualification": _qualifications(population, rng),
         "person_certificate": _certificates(population, rng),
         "expert": _experts(population),
@@ -117,10 +121,10 @@ def _roles(population: Population) -> pl.DataFrame:
     reps = population.organisations.select(
         "org_no", pl.col("legal_rep_person_no").alias("person_no"), pl.lit("legal_rep").alias("office")
     )
-    both = pl.concat([reps, offices])
+    both = pl.concat([reps, offices, population.posts])
     founded = population.organisations["established_date"].gather(both["org_no"].cast(pl.UInt32))
     return both.select(
-        pl.format("GX{}-{}", pl.col("person_no").cast(pl.String).str.zfill(8), "office").alias("org_person_id"),
+        pl.format("GX{}-{}-{}", _number("org_no"), _number("person_no"), "office").alias("org_person_id"),
         "org_no",
         "person_no",
         pl.col("office").alias("role"),
@@ -128,17 +132,8 @@ def _roles(population: Population) -> pl.DataFrame:
     )
 
 
-def _holdings(population: Population) -> pl.DataFrame:
-    rows = population.shareholdings.with_columns(pl.int_range(pl.len()).alias("order"))
-    founded = population.organisations["established_date"].gather(rows["org_no"].cast(pl.UInt32))
-    return rows.select(
-        pl.format("GQ{}", pl.col("order").cast(pl.String).str.zfill(8)).alias("holding_id"),
-        "org_no",
-        "holder_org_no",
-        "holder_person_no",
-        "ratio",
-        founded.alias("start_date"),
-    )
+def _number(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.String).str.zfill(8)
 
 
 def _qualifications(population: Population, rng: np.random.Generator) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""The people of the city: who works where, who sits in the pool of experts, who holds whose shares."""
+"""The people of the city: who works where, who sits in the pool of experts."""
 
 import numpy as np
 import polars as pl
@@ -141,38 +141,3 @@ def experts_past(groups: pl.DataFrame, experts: pl.DataFrame) -> pl.DataFrame:
     return once.select(
         "person_no", "org_no", pl.lit("2022-01").alias("from_month"), pl.lit("2023-06").alias("to_month")
     ).cast({"org_no": pl.Int32, "person_no": pl.Int32})
-
-
-def shareholdings_of(organisations: pl.DataFrame, kin: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """Return who holds what: the legal representative most of it, a partner the rest; relatives a minor share."""
-    firms = organisations.filter(pl.col("ownership").is_in(["private", "collective", "foreign"]))
-    main = np.round(rng.choice([0.51, 0.6, 0.7, 0.8, 0.9, 1.0], len(firms), p=[0.15, 0.2, 0.2, 0.2, 0.1, 0.15]), 2)
-    cross = kin.filter(pl.col("what").is_in(["holding", "owner_share"])).unique("org_no", keep="first")
-    holders = organisations.select(
-        "org_no", pl.coalesce("staff_person_no", "legal_rep_person_no").alias("kin_person_no")
-    )
-    cross = cross.join(holders, left_on="like_org_no", right_on="org_no").select("org_no", "kin_person_no")
-    base = firms.select("org_no", "legal_rep_person_no", "agent_person_no").with_columns(pl.Series(main).alias("main"))
-    base = base.join(cross, on="org_no", how="left", maintain_order="left")
-    base = base.with_columns(
-        pl.when(pl.col("kin_person_no").is_not_null())
-        .then(pl.min_horizontal("main", pl.lit(0.7)))
-        .otherwise("main")
-        .alias("main")
-    )
-    major = base.select(
-        "org_no", pl.col("legal_rep_person_no").alias("holder_person_no"), pl.col("main").alias("ratio")
-    )
-    minor = base.filter(pl.col("main") < 1).select(
-        "org_no",
-        pl.coalesce("kin_person_no", "agent_person_no").alias("holder_person_no"),
-        (1 - pl.col("main")).round(2).alias("ratio"),
-    )
-    daughters = kin.filter(pl.col("what") == "daughter").unique("org_no", keep="first", maintain_order=True)
-    owned = daughters.select(
-        "org_no", pl.col("like_org_no").alias("holder_org_no"), pl.lit(None, pl.Int32).alias("holder_person_no")
-    )
-    owned = owned.with_columns(pl.lit(1.0).alias("ratio"))
-    both = pl.concat([major, minor]).with_columns(pl.lit(None, pl.Int32).alias("holder_org_no"))
-    both = both.join(owned.select("org_no"), on="org_no", how="anti", maintain_order="left")
-    return pl.concat([both, owned.select(both.columns)]).sort("org_no", maintain_order=True)

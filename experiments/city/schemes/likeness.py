@@ -1,4 +1,4 @@
-"""Honest bidders who look alike: brothers, partners, customers of one print shop, users of one public terminal."""
+"""Honest bidders who look alike: brothers, sisters, partners, users of one print shop or public terminal."""
 
 import numpy as np
 
@@ -12,6 +12,8 @@ def enter(kind: str, members: list[int]) -> Entrants | None:
     """Return who surely comes, or nothing where the likeness lies elsewhere."""
     if kind == "family_firms":
         return Entrants(members[:3], [Role.KIN] * len(members[:3]))
+    if kind == "sister_firms":
+        return Entrants(members[:2], [Role.KIN] * len(members[:2]))
     if kind in ("joint_venture", "repeat_winner"):
         return Entrants([members[0]], [Role.KIN])
     return None
