@@ -27,14 +27,10 @@ from features.ingest.sealing import Seal
 from features.ingest.source_health import record_sync
 from features.ingest.unresolved import WorkItems, read_known, sightings
 from features.tables.contract import ALL_TABLES
-from features.tables.organisations import Organisation, OrgPerson, Shareholding
 from features.tables.store import TableStore
 
 STOPPED = "stopped"
 NOT_DATA = (".md", ".txt", ".partial")
-
-GROUPED = (Organisation, OrgPerson, Shareholding)
-"""Tables that tell who is under one hand."""
 
 Progress = Callable[[Feed, int, int], None]
 """Called with a feed, the number of records just read, and that of the file they are from."""
@@ -211,8 +207,8 @@ class _Run:
         if self._seen:
             WorkItems(self.store.home).add(pl.concat(self._seen), loaded_at)
         self.books.close()
-        if finished.released or any(one.feed.table in GROUPED and one.counts.loaded for one in self.outcome.feeds):
-            write_control_groups(self.store, loaded_at)
+        # Always, whatever this run loaded: an earlier one may have been killed before it came to the groups.
+        write_control_groups(self.store, loaded_at)
         record_sync(self.store, loaded_at)
 
     def _batches(self, mapper: Mapper, files: Sequence[Path]) -> Iterator[MappedBatch]:
