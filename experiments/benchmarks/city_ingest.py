@@ -162,7 +162,7 @@ def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float | None:
 
 
 def measured(city: City, work: Path, keys: Path, runs: int) -> dict[str, Any]:
-    """Measure one city: the runs, and medians of what the formats and the bare reading took."""
+    """Measure one city: the runs, and what feeds, formats and the bare reading took in each."""
     taken = [ingested(city, work, keys) for _ in range(runs)]
     floors = [bare(city) for _ in range(runs)]
     formats = [by_format(city, printed) for _, printed, _ in taken]
@@ -188,6 +188,10 @@ def measured(city: City, work: Path, keys: Path, runs: int) -> dict[str, Any]:
                 },
             }
             for name, about in formats[0].items()
+        },
+        "feeds": {
+            feed.code: [printed["sources"][feed.source]["feeds"][feed.name]["seconds"] for _, printed, _ in taken]
+            for feed, _ in delivered(city)
         },
         "measured": now().date().isoformat(),
     }

@@ -34,6 +34,9 @@ def test_every_record_of_the_city_has_a_fate_and_is_read_by_the_peer(work: Path)
         assert set(one["formats"]) == {"CSV UTF-8", "JSON"}
         assert sum(about["records"] for about in one["formats"].values()) == one["records"]
         assert sum(about["bytes"] for about in one["formats"].values()) == one["bytes"]
+        assert {code.partition("/")[0] for code in one["feeds"]} == {"S04", "S07"}
+        in_feeds = sum(seconds for (seconds,) in one["feeds"].values())
+        assert in_feeds == pytest.approx(sum(about["seconds"][0] for about in one["formats"].values()))
         for about in one["formats"].values():
             assert about["bare"]["records"] == about["records"]
             assert all(seconds > 0 for seconds in [*about["seconds"], *about["bare"]["seconds"]])
