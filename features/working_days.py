@@ -89,10 +89,6 @@ class WorkingCalendar:
         own = loaded.select(*SCHEMA)
         return cls(pl.concat([base.join(own, on="date", how="anti"), own]).sort("date"))
 
-    def knows(self, day: dt.date) -> bool:
-        """Tell whether the calendar has this day."""
-        return day in self._ordinal
-
     def is_working_day(self, day: dt.date) -> bool:
         """Tell whether a day is worked: make-up weekends are, days in lieu are not.
 

@@ -116,7 +116,7 @@ JOINT_FIRMS = 0.015
 """Share of contractors that belong to two others, neither with more than a half."""
 
 # The law's amounts, CNY. 必须招标的工程项目规定 (2018) art. 5.
-LIMIT_WORKS, LIMIT_GOODS, LIMIT_SERVICES = 4_000_000.0, 2_000_000.0, 1_000_000.0
+LIMIT_WORKS, LIMIT_GOODS = 4_000_000.0, 2_000_000.0
 
 # Label feedback as a city has it.
 LABELLED_TOUCHED = 0.04

@@ -36,8 +36,11 @@ class HashSet:
         return pl.Series((_within(self._sorted, distinct) | _within(self._fresh, distinct))[place])
 
     def add(self, hashes: pl.Series) -> None:
-        """Add hashes."""
-        self._fresh = np.union1d(self._fresh, hashes.to_numpy())
+        """Add hashes; those that are in the set already cost a look-up and no sorting."""
+        new = hashes.filter(~self.holds(hashes))
+        if new.is_empty():
+            return
+        self._fresh = np.union1d(self._fresh, new.to_numpy())
         if len(self._fresh) > max(_MERGED_ABOVE, len(self._sorted) // 8):
             self._sorted = np.union1d(self._sorted, self._fresh)
             self._fresh = np.empty(0, np.uint64)

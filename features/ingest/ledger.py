@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from features.ingest.settling import RECORD, Watch
 from features.tables import delta
 from features.tables.columns import ZONE, Table
 
@@ -174,3 +175,20 @@ def by_day(rows: pl.LazyFrame, table: type[Table], *keys: str) -> pl.LazyFrame:
         .group_by(*keys, pl.col("_day").alias("day"))
         .agg(records=pl.len().cast(pl.Int64), amount=pl.col("_amount").sum().cast(AMOUNT))
     )
+
+
+def noting_replay(page: Tally, refused: set[str]) -> Watch:
+    """Return who is told of records that are judged again: what is stored is booked as released, the rest noted.
+
+    Args:
+        page: of the feed.
+        refused: takes the places of what is refused again.
+    """
+
+    def watch(fate: str, rows: pl.DataFrame) -> None:
+        if fate == "quarantined":
+            refused.update(rows.get_column(RECORD))
+        elif fate in STORED:
+            page.add(RELEASED, rows)
+
+    return watch

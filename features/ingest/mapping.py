@@ -162,7 +162,7 @@ class Mapper:
 
     def _delivered(self, chunk: Chunk) -> dict[str, str]:
         """Return the delivered heading of each wanted one, as far as there is one."""
-        form = _xml_form if self.feed.style.format == "xml" else _same
+        form = xml_name if self.feed.style.format == "xml" else _same
         present = {form(name): name for name in chunk.rows.columns}
         return {name: present[form(one_form(name))] for name in self.wanted if form(one_form(name)) in present}
 
@@ -247,10 +247,6 @@ def _not_to_be_taken(rows: pl.DataFrame, chunk: Chunk) -> list[pl.DataFrame]:
 
 def _same(name: str) -> str:
     return name
-
-
-def _xml_form(name: str) -> str:
-    return xml_name(name)
 
 
 def _empty(names: Sequence[str]) -> pl.DataFrame:

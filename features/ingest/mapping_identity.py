@@ -13,7 +13,6 @@ from features.ingest.keys import Keys
 from features.ingest.mapping_cells import CellRule
 from features.ingest.mapping_values import parts
 
-INTRODUCED_ORGANISATION = ("org_id", "uscc", "name")
 INTRODUCED_PERSON = ("person_id", "name", "id_no_hash", "id_no_enc")
 MENDS: Mapping[str, str] = {
     "organisation": "decide it with `smoke identities`, or have the source correct the credit code; then replay.",

@@ -33,7 +33,6 @@ RAW_MAX = 1_000_000
 MASK = "(personal data, not shown)"
 """A record in which it stands has lost something and cannot be judged again from here."""
 SEALED = "sealed"
-COMPACT_ABOVE_FILES = 60
 _AT_ONCE = 20_000
 
 ENTRY_SCHEMA: dict[str, pl.DataType] = {
@@ -248,9 +247,7 @@ class Quarantine:
     def tidy(self) -> None:
         """Merge the files of both tables once they are many."""
         for path in (self.folder / "entries", self.folder / "states"):
-            if delta.is_table(path) and delta.n_files(path) > COMPACT_ABOVE_FILES:
-                delta.compact(path)
-                delta.vacuum(path, delta.KEPT_HOURS)
+            delta.tidy(path)
 
     def _opened(self, entries: pl.DataFrame) -> pl.DataFrame:
         sealed = pl.col("raw_encoding") == SEALED

@@ -16,6 +16,11 @@ from features.tables.columns import Table
 _UNSPECIFIC = ("The record was refused: {reason}.", "correct it at the source.")
 
 
+def place_of(record: pl.Expr) -> pl.Expr:
+    """Return where a record stood from what an entry calls it: the place, without the key in brackets."""
+    return record.str.replace(r" \([^()]*\)$", "")
+
+
 def entries(
     failures: pl.DataFrame, rows: pl.DataFrame, table: type[Table], *, feed: str, source_code: str, waiting: bool
 ) -> pl.DataFrame:

@@ -219,7 +219,7 @@ def _from_quarantine(table: type[Table], entries: pl.DataFrame) -> pl.DataFrame:
         pl.col("id").alias(ENTRY),
         pl.col("feed").alias(FEED),
         pl.col("source_code").alias("_source"),
-        pl.col("record").str.replace(r" \([^()]*\)$", "").alias(RECORD),
+        refusals.place_of(pl.col("record")).alias(RECORD),
     )
     feed = Feed("", table, "")
     rows = with_origin(cells.rows, feed, origin.get_column(RECORD)).hstack(origin.drop(RECORD))

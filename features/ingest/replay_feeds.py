@@ -10,12 +10,12 @@ from features.ingest.demands import derives, plausibles
 from features.ingest.feed import Feed, sources
 from features.ingest.intake import Intake
 from features.ingest.keys import Keys
-from features.ingest.ledger import RELEASED, STORED, Books, Tally
+from features.ingest.ledger import Books, noting_replay
 from features.ingest.mapped import MappedBatch
 from features.ingest.mapping import Mapper
 from features.ingest.mapping_records import delivered_again
+from features.ingest.refusals import place_of
 from features.ingest.sealing import Seal
-from features.ingest.settling import RECORD, Watch
 from features.ingest.unresolved import read_known
 from features.tables.contract import ALL_TABLES
 from features.tables.store import TableStore
@@ -37,7 +37,7 @@ def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded
         The ids of the entries that are settled: the row is taken, and so is the value where only that was refused.
     """
     store, books = TableStore(home), Books(home, uuid.uuid4().hex, loaded_at)
-    placed = entries.with_columns(place=pl.col("record").str.replace(r" \([^()]*\)$", ""))
+    placed = entries.with_columns(place=place_of(pl.col("record")))
     settled: list[str] = []
     with store.writing():
         intake = Intake(store, loaded_at, Seal(keys.data), derives(store), plausibles(), books.watching)
@@ -53,7 +53,7 @@ def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded
                 [batch],
                 source_code=feed.source,
                 feed=feed.code,
-                watch=_watching(page, again),
+                watch=noting_replay(page, again),
             )
             settled += own.filter(~_still_wrong(own, batch)).get_column("id").to_list()
         intake.finish()
@@ -89,13 +89,3 @@ def _still_wrong(entries: pl.DataFrame, batch: MappedBatch) -> pl.Series:
     places = batch.places.gather(batch.failures.get_column("row"))
     again = {f"{place} {name}" for place, name in zip(places, batch.failures.get_column("field"), strict=True)}
     return entries.select(pl.concat_str("place", pl.col("field"), separator=" ").is_in(list(again))).to_series()
-
-
-def _watching(page: Tally, refused: set[str]) -> Watch:
-    def watch(fate: str, rows: pl.DataFrame) -> None:
-        if fate == "quarantined":
-            refused.update(rows.get_column(RECORD))
-        elif fate in STORED:
-            page.add(RELEASED, rows)
-
-    return watch

@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.ingest.formats.chunks import placed
 from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES
 
@@ -209,7 +210,7 @@ def _csv_batches(path: Path) -> Iterator[Batch]:
             if not _is_plain(block):
                 yield from _quoted(path.name, _rest(block, text), heading, line)
                 return
-            yield from _plain(path.name, block, heading, line)
+            yield from _plain(path, block, heading, line)
             line += block.count("\n")
 
 
@@ -229,11 +230,11 @@ def _is_plain(block: str) -> bool:
     return '"' not in block and block.count("\r") == block.count("\r\n")
 
 
-def _plain(name: str, block: str, heading: list[str], line: int) -> Iterator[Batch]:
+def _plain(path: Path, block: str, heading: list[str], line: int) -> Iterator[Batch]:
     lines = pl.Series(block.split("\n")).str.strip_suffix("\r")
     numbers = pl.int_range(line + 1, line + 1 + lines.len(), eager=True)
     lines, numbers = lines.filter(lines != ""), numbers.filter(lines != "")
-    places = pl.select(pl.format("{}:{}", pl.lit(name), numbers)).to_series()
+    places = placed(path, numbers)
     n_cells = lines.str.count_matches(",", literal=True) + 1
     cells = lines.str.split_exact(",", len(heading) - 1).struct.unnest()
     rows = cells.rename(dict(zip(cells.columns, heading, strict=True))).select(pl.all().fill_null(""))
@@ -285,6 +286,5 @@ def _parquet_batches(path: Path) -> Iterator[Batch]:
         for batch in file.iter_batches(batch_size=BATCH_ROWS):
             rows = pl.DataFrame(pl.from_arrow(batch))
             numbers = pl.int_range(before + 1, before + rows.height + 1, eager=True)
-            places = pl.select(pl.format("{}:{}", pl.lit(path.name), numbers)).to_series()
-            yield Batch(rows, places, {})
+            yield Batch(rows, placed(path, numbers), {})
             before += rows.height

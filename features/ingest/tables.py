@@ -13,9 +13,9 @@ import polars as pl
 from features.errors import InputError
 from features.ingest.demands import derives, plausibles
 from features.ingest.intake import MAPPING_FAILURES, Counts, Intake, MappedBatch
-from features.ingest.ledger import RELEASED, STORED, Books, Tally
+from features.ingest.ledger import Books, noting_replay
+from features.ingest.refusals import place_of
 from features.ingest.sealing import Seal
-from features.ingest.settling import RECORD, Watch
 from features.ingest.table_files import Batch, FileProblem, TableFile, find_files
 from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES
@@ -109,19 +109,9 @@ def replay_rows(
     """
     store = TableStore(home)
     result, refused = Loaded(), set[str]()
-
     books = Books(home, uuid.uuid4().hex, loaded_at)
 
-    def watching(page: Tally) -> Watch:
-        def watch(fate: str, rows: pl.DataFrame) -> None:
-            if fate == "quarantined":
-                refused.update(rows.get_column(RECORD))
-            elif fate in STORED:
-                page.add(RELEASED, rows)
-
-        return watch
-
-    placed = entries.with_columns(place=pl.col("record").str.replace(r" \([^()]*\)$", ""))
+    placed = entries.with_columns(place=place_of(pl.col("record")))
     judged = placed.filter(~pl.col("waiting"))
     with store.writing():
         intake = Intake(store, loaded_at, seal, derives(store), plausibles(), books.watching)
@@ -131,7 +121,9 @@ def replay_rows(
                 given = source_code or (str(source) if source else default_source(table))
                 batches = _raw_batches(rows, table)
                 page = books.page(given, _feed(table), table, automatic=False)
-                intake.take(table, batches, source_code=given, feed=_feed(table), whole=True, watch=watching(page))
+                intake.take(
+                    table, batches, source_code=given, feed=_feed(table), whole=True, watch=noting_replay(page, refused)
+                )
         finished = intake.finish()
         books.close()
         taken = judged.filter(~pl.col("place").is_in(sorted(refused))).get_column("id").to_list()

@@ -15,6 +15,7 @@ UNUSABLE = "%[]"
 KEPT_HOURS = 24
 """How long files that compaction has replaced stay for those who still read them."""
 COMPACTED_BYTES = 128 << 20
+COMPACT_ABOVE_FILES = 60
 
 
 def is_table(path: Path) -> bool:
@@ -68,6 +69,13 @@ def append(path: Path, rows: pl.DataFrame, schema: Mapping[str, pl.DataType]) ->
 def n_files(path: Path) -> int:
     """Return how many data files a table consists of."""
     return _files(path).height
+
+
+def tidy(path: Path) -> None:
+    """Merge the files of a table once they are many, and remove those that a day ago were merged or torn."""
+    if is_table(path) and n_files(path) > COMPACT_ABOVE_FILES:
+        compact(path)
+        vacuum(path, KEPT_HOURS)
 
 
 def compact(path: Path) -> None:

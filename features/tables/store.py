@@ -33,8 +33,6 @@ from features.tables.versions import (
     stored_schema,
 )
 
-COMPACT_ABOVE_FILES = 60
-
 
 @dataclass(frozen=True)
 class Upserted:
@@ -188,9 +186,7 @@ class TableStore:
     def tidy(self, table: type[Table]) -> None:
         """Merge the files of a table once they are many, and remove those that a day ago were merged or torn."""
         for path in (self.path(table), self.sensitive_path(table)):
-            if delta.is_table(path) and delta.n_files(path) > COMPACT_ABOVE_FILES:
-                delta.compact(path)
-                delta.vacuum(path, delta.KEPT_HOURS)
+            delta.tidy(path)
 
     def compact(self, table: type[Table]) -> None:
         """Merge small files; no answer changes, since replay never reads Delta versions."""

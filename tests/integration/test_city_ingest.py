@@ -4,16 +4,13 @@ its deliveries are cut, ordered, repeated or killed."""
 import base64
 import datetime as dt
 import json
-import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -29,8 +26,8 @@ from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
 from features.tables.projects import Project
 from features.tables.store import TableStore
+from tests.killing import completed, killed_after
 
-ROOT = Path(__file__).parents[2]
 KEYS = Keys(bytes(range(32)), bytes(range(32, 96)))
 LOADED_AT = dt.datetime(2026, 3, 1, 8, tzinfo=SHANGHAI)
 PROJECTS, SEED = 60, 11
@@ -244,23 +241,17 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(
 ) -> None:
     home, chance = tmp_path / "home", random.Random(5)
     keys = {"SMOKE_HMAC_KEY": KEYS.hmac, "SMOKE_DATA_KEY": KEYS.data}
-    environment = os.environ | {name: base64.b64encode(key).decode() for name, key in keys.items()}
-    run: Sequence[str] = command(home, city / "deliveries")
+    environment = {name: base64.b64encode(key).decode() for name, key in keys.items()}
+    run = command(home, city / "deliveries")
     started = time.monotonic()
-    subprocess.run(run, cwd=ROOT, env=environment, check=True, capture_output=True)
+    completed(run, environment)
     whole = time.monotonic() - started
     shutil.rmtree(home)
 
     for _ in range(5):
-        process = subprocess.Popen(run, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        try:
-            process.communicate(timeout=whole * chance.uniform(0.1, 0.95))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-    done = subprocess.run(run, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+        killed_after(whole * chance.uniform(0.1, 0.95), run, environment)
+    counts = completed(run, environment)
 
-    counts: dict[str, Any] = json.loads(done.stdout)
     assert counts["read"] == loaded[1].counts().read
     assert same(in_force(home), in_force(loaded[0])) == []
     assert same(versions(home), versions(loaded[0])) == []

@@ -20,25 +20,15 @@ from features.tables.reference import Department, Region
 from features.tables.site import Attendance, KeyPersonnel
 from features.tables.store import TableStore
 from features.tables.tendering import Lot, Tender, TenderClause
+from tests.check_digits import credit_code, identity_number
 
 KEYS = {"SMOKE_HMAC_KEY": bytes(range(32)).hex(), "SMOKE_DATA_KEY": bytes(range(64, 128)).hex()}
 AT = "2024-03-05T14:30:00+08:00"
 PROJECT = "2301-511302-04-01-123456"
 
 
-def _code(seventeen: str) -> str:
-    alphabet = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-    total = sum(alphabet.index(one) * pow(3, place, 31) for place, one in enumerate(seventeen))
-    return seventeen + alphabet[(31 - total % 31) % 31]
-
-
-def _number(seventeen: str) -> str:
-    total = sum(int(one) * pow(2, 17 - place, 11) for place, one in enumerate(seventeen))
-    return seventeen + "10X98765432"[total % 11]
-
-
-OWNER, BUILDER = _code("11511300MB1234567"), _code("91511300MA6293UB5")
-MANAGER = _number("51130219800307001")
+OWNER, BUILDER = credit_code("11511300MB1234567"), credit_code("91511300MA6293UB5")
+MANAGER = identity_number("51130219800307001")
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,7 @@
 
 import json
 import random
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,8 @@ import pytest
 from features.ingest.quarantine import Quarantine
 from features.tables.contract import SOURCE_TABLES
 from features.tables.store import TableStore
+from tests.killing import completed, killed_once
 
-ROOT = Path(__file__).parents[2]
 RELEASES = 600
 BATCH = 100
 KILLS = 8
@@ -61,17 +59,12 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("undisturbed") / "home"
-    completed(file, home)
+    completed(command(file, home))
     return home
 
 
 def command(file: Path, home: Path) -> list[str]:
     return [sys.executable, "-c", CODE, "ingest", "ocds", str(file), "--home", str(home), "--format", "json"]
-
-
-def completed(file: Path, home: Path) -> dict[str, Any]:
-    run = subprocess.run(command(file, home), cwd=ROOT, check=True, capture_output=True, text=True)
-    return json.loads(run.stdout)
 
 
 def written(home: Path) -> int:
@@ -80,15 +73,8 @@ def written(home: Path) -> int:
 
 def killed_once_written(file: Path, home: Path, files: int, pause: float) -> bool:
     """Start the command, kill it a moment after so many files have been written; tell whether it was at work."""
-    process = subprocess.Popen(command(file, home), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    limit = time.monotonic() + PATIENCE_SECONDS
-    while process.poll() is None and written(home) < files and time.monotonic() < limit:
-        time.sleep(0.001)
-    time.sleep(pause)
-    was_at_work = process.poll() is None
-    process.kill()
-    process.wait()
-    return was_at_work
+    ran = command(file, home)
+    return killed_once(lambda: written(home) >= files, ran, pause=pause, patience_seconds=PATIENCE_SECONDS)
 
 
 def rows(home: Path) -> dict[str, pl.DataFrame]:
@@ -136,7 +122,7 @@ def test_a_load_killed_again_and_again_is_completed_by_the_same_command(
     )
     assert killed >= KILLS // 3
 
-    counts = completed(file, home)
+    counts = completed(command(file, home))
 
     assert counts["read"] == RELEASES + 1
     assert counts["quarantined"] == 1
@@ -151,6 +137,6 @@ def test_a_load_killed_once_is_completed_by_the_same_command(
     home, chance = tmp_path / "home", random.Random(share)
 
     killed_once_written(file, home, int(written(undisturbed) * share), chance.random() * 0.02)
-    completed(file, home)
+    completed(command(file, home))
 
     assert_same(home, undisturbed)

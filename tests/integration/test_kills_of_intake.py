@@ -5,14 +5,9 @@ through staging on disk, many commits, sensitive parts, rows that wait and are r
 """
 
 import base64
-import json
-import os
 import random
-import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -24,8 +19,8 @@ from features.tables.projects import Project
 from features.tables.reference import Region
 from features.tables.store import TableStore
 from features.tables.tendering import Tender
+from tests.killing import completed, killed_once
 
-ROOT = Path(__file__).parents[2]
 TABLES: list[type[Table]] = [Region, Organisation, Person, Project, Tender]
 TENDERS = 3_000
 N_KNOWN = len({n % 2_000 for n in range(TENDERS) if n % 320 < 300})
@@ -35,8 +30,8 @@ PATIENCE_SECONDS = 120
 CODE = """
 import smoke
 from features.ingest import staging, table_files
-from features.tables import store
-table_files.BATCH_ROWS, staging.HELD_ROWS, staging.GROUP_ROWS, store.COMPACT_ABOVE_FILES = 300, 500, 200, 6
+from features.tables import delta
+table_files.BATCH_ROWS, staging.HELD_ROWS, staging.GROUP_ROWS, delta.COMPACT_ABOVE_FILES = 300, 500, 200, 6
 smoke.main()
 """
 RANDOM = random.Random(20260701)
@@ -87,18 +82,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("undisturbed") / "home"
-    completed(folder, home)
+    completed(command(folder, home), KEYS)
     return home
 
 
 def command(folder: Path, home: Path) -> list[str]:
     return [sys.executable, "-c", CODE, "ingest", "tables", str(folder), "--home", str(home), "--format", "json"]
-
-
-def completed(folder: Path, home: Path) -> dict[str, Any]:
-    environment = {**os.environ, **KEYS}
-    run = subprocess.run(command(folder, home), cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(run.stdout)
 
 
 def commits(home: Path) -> int:
@@ -108,21 +97,8 @@ def commits(home: Path) -> int:
 
 def killed_once_written(folder: Path, home: Path, wanted: int, pause: float) -> bool:
     """Start the command, kill it a moment after so many commits; tell whether it was at work."""
-    process = subprocess.Popen(
-        command(folder, home),
-        cwd=ROOT,
-        env={**os.environ, **KEYS},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    limit = time.monotonic() + PATIENCE_SECONDS
-    while process.poll() is None and commits(home) < wanted and time.monotonic() < limit:
-        time.sleep(0.001)
-    time.sleep(pause)
-    was_at_work = process.poll() is None
-    process.kill()
-    process.wait()
-    return was_at_work
+    ran = command(folder, home)
+    return killed_once(lambda: commits(home) >= wanted, ran, KEYS, pause=pause, patience_seconds=PATIENCE_SECONDS)
 
 
 def rows(home: Path) -> dict[str, pl.DataFrame]:
@@ -164,7 +140,7 @@ def test_a_load_killed_again_and_again_is_completed_by_the_same_command(
             TableStore(home).versions(table, sensitive=True).collect()
     assert killed >= KILLS // 3
 
-    counts = completed(folder, home)
+    counts = completed(command(folder, home), KEYS)
 
     assert counts["read"] == counts["loaded"] + counts["unchanged"] + counts["superseded"] + counts["quarantined"]
     expected = rows(undisturbed)
@@ -172,6 +148,6 @@ def test_a_load_killed_again_and_again_is_completed_by_the_same_command(
         assert frame.equals(expected[name]), name
     assert versions(home) == versions(undisturbed)
     assert refused(home).equals(refused(undisturbed))
-    again = completed(folder, home)
+    again = completed(command(folder, home), KEYS)
     assert (again["loaded"], again["superseded"]) == (0, 0)
     assert versions(home) == versions(undisturbed)

@@ -14,8 +14,8 @@ from features.tables.columns import Table
 from features.tables.results import IndicatorValue, SmokeIndex
 from features.tables.store import TableStore
 from features.tables.versions import current
+from tests.killing import ROOT, killed_after
 
-ROOT = Path(__file__).parents[2]
 AS_OF = "2015-12-31"
 MOMENTS = (0.3, 0.5, 0.65, 0.75, 0.8, 0.85, 0.9, 0.95)
 """When to kill, as parts of the time that the undisturbed command took; most near the end, where it writes."""
@@ -23,18 +23,6 @@ MOMENTS = (0.3, 0.5, 0.65, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 def smoke(home: Path, *arguments: str) -> list[str]:
     return [sys.executable, "smoke.py", *arguments, "--as-of", AS_OF, "--home", str(home)]
-
-
-def killed_after(seconds: float, command: Sequence[str]) -> bool:
-    """Run a command, kill it after so many seconds, tell whether it was still at work."""
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return True
-    return False
 
 
 def undisturbed(command: Sequence[str]) -> float:

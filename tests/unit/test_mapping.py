@@ -16,25 +16,17 @@ from features.ingest.identity import Known, hashed
 from features.ingest.keys import Keys
 from features.ingest.mapping import Mapped, Mapper
 from features.ingest.mapping_records import delivered_again
+from tests.check_digits import credit_code, identity_number
 
 KEYS = Keys(hmac=bytes(range(32)), data=bytes(range(64, 128)))
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
-def _code(seventeen: str) -> str:
-    """Complete a credit code by its check digit (GB 32100), worked out here on its own."""
-    alphabet = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-    total = sum(alphabet.index(one) * pow(3, place, 31) for place, one in enumerate(seventeen))
-    return seventeen + alphabet[(31 - total % 31) % 31]
-
-
-def _number(seventeen: str) -> str:
-    """Complete an identity number by its check digit (GB 11643), worked out here on its own."""
-    total = sum(int(one) * pow(2, 17 - place, 11) for place, one in enumerate(seventeen))
-    return seventeen + "10X98765432"[total % 11]
-
-
-BUILDER, OTHER, ID_NO = _code("91511300MA6293UB5"), _code("91511302MA62T0NQ0"), _number("51130219800307001")
+BUILDER, OTHER, ID_NO = (
+    credit_code("91511300MA6293UB5"),
+    credit_code("91511302MA62T0NQ0"),
+    identity_number("51130219800307001"),
+)
 
 
 def _map(tmp_path: Path, code: str, feed: str, text: str, *, encoding: str = "utf-8") -> list[Mapped]:
@@ -309,7 +301,7 @@ def test_secret_projects_are_refused_and_nothing_of_them_is_kept(tmp_path: Path)
     assert json.loads(batch.raw([0])[0]) == {"平台项目编号": "NC1"}
 
 
-def test_persons_of_the_platform_carry_hash_and_encrypted_number(tmp_path: Path) -> None:
+def test_persons_of_the_platform_carry_hash_and_encryptedidentity_number(tmp_path: Path) -> None:
     record = {
         "姓名": "李四",
         "身份证号": ID_NO.lower(),
