@@ -9,19 +9,28 @@ for each different value.
 """
 
 import base64
-import datetime as dt
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import polars as pl
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
-from stdnum.cn import ric
 
 from features.ingest.cleaning import clean_name, clean_text, read_uscc
+from features.ingest.identity_numbers import (
+    DISTINCT_MIN,
+    FIRST_YEAR,
+    LAST_YEAR,
+    LENGTH,
+    one_slip_off,
+    read_numbers,
+    tidied,
+    tidy_code,
+)
 from features.ingest.keys import Keys
 
 Kind = Literal["organisation", "person", "name_conflict"]
@@ -57,14 +66,10 @@ PERSONS: dict[str, pl.DataType] = {
 _NO_ITEM = ("personal_number",)
 _PERSONAL_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:\d{15,19}[Xx]?|1[3-9]\d{9})(?![0-9A-Za-z])")
 """An identity number, an account or a mobile phone, wherever it stands."""
-_SIGNS_FOR_X = str.maketrans("×ХΧ✕", "XXXX")
 _NEVER_IN_CODES = str.maketrans("OIZSV", "0125U")
-_FILLER = re.compile(r"[\s'`\-_.·\u2010-\u2015\u2212]+")
-_DISTINCT_MIN = 4
-"""Different characters below which a code or number is a placeholder: eighteen zeros pass the check digit."""
-_FIRST_YEAR, _LAST_YEAR = 1880, 2100
 _MASKED = re.compile(r"[*＊]|[xX]{3}")
 _ASSOCIATED = b"person.id_no_enc"
+_PERSON, _PERSON_DIGITS = "p", 20
 
 
 @dataclass(frozen=True)
@@ -96,26 +101,22 @@ def organisation_ids(codes: pl.Series, names: pl.Series, known: Known) -> pl.Dat
         resolved; null for a personal number in the place of code or name, which can only be corrected at the source).
     """
     pairs = _pairs(codes, names)
-    read = {given: _read_code(given) for given in pairs.get_column("given").unique()}
+    given = pairs.get_column("given").unique()
+    read = {one: _read_code(tidy) for one, tidy in zip(given, tidied(given), strict=True)}
     carriers = _carriers(known.organisations, [code.tidy for code in read.values() if code.reason in _LEGACY])
-    rows: list[tuple[str | None, bool, str | None, str | None]] = []
-    for given, name in pairs.iter_rows():
-        code = read[given]
-        found, reason = code.org_id, code.reason
-        if code.tidy in carriers:
-            found = carriers[code.tidy]
-            reason = None if found else "ambiguous_legacy_code"
-        elif reason in _LEGACY and _like_personal_number(code.tidy):
-            reason = "personal_number"
-        org_id, reason, item = _settle("organisation", code.tidy, name, found, reason, known)
-        rows.append((org_id, code.repaired and org_id == found, reason, item))
-    return _spread(codes, names, pairs, pl.DataFrame(rows, ORGANISATIONS, orient="row"))
+    told = {one: (code.tidy, code.repaired, *_carried(code, carriers)) for one, code in read.items()}
+    schema = {"tidy": pl.String, "repaired": pl.Boolean, "org_id": pl.String, "reason": pl.String}
+    read_codes = pl.DataFrame({"given": told.keys()}, {"given": pl.String}).hstack(
+        pl.DataFrame(list(told.values()), schema, orient="row")
+    )
+    found = pairs.join(read_codes, on="given", how="left", nulls_equal=True, maintain_order="left")
+    answers = _decided("organisation", found.rename({"tidy": "token"}), "org_id", known)
+    repaired = pl.col("repaired") & (pl.col("found") == pl.col("org_id")).fill_null(value=False)
+    return _spread(codes, names, pairs, answers.with_columns(repaired=repaired).select(*ORGANISATIONS))
 
 
 def person_ids(id_numbers: pl.Series, names: pl.Series, keys: Keys, known: Known) -> pl.DataFrame:
-    """Resolve persons by resident identity number: 18 digits with a right check digit, or the 15 of before 1999.
-
-    The place of birth is not checked: numbers keep the code of divisions that no longer exist.
+    """Resolve persons by resident identity number, as ``identity_numbers.read_numbers`` reads it.
 
     Args:
         id_numbers: as delivered, in clear; null where none was given.
@@ -129,19 +130,19 @@ def person_ids(id_numbers: pl.Series, names: pl.Series, keys: Keys, known: Known
         ``organisation_ids``. A person whom a decision names has neither hash nor encrypted number here.
     """
     pairs = _pairs(id_numbers, names)
-    cipher = AESSIV(keys.data)
-    read = {given: _read_number(given) for given in pairs.get_column("given").unique()}
-    hashed = {number: _hmac(keys, number) for number, _ in read.values() if number}
-    encrypted = {number: _encrypted(cipher, number) for number in hashed}
-    rows: list[tuple[str | None, ...]] = []
-    for given, name in pairs.iter_rows():
-        number, reason = read[given]
-        found = person_id_of(hashed[number]) if number else None
-        token = None if number or given is None else _hmac(keys, f"given:{_tidy(given)}")
-        person, reason, item = _settle("person", token, name, found, reason, known)
-        same = number if person == found else None
-        rows.append((person, hashed.get(same or ""), encrypted.get(same or ""), reason, item))
-    return _spread(id_numbers, names, pairs, pl.DataFrame(rows, PERSONS, orient="row"))
+    given = pairs.get_column("given").unique()
+    read = pl.DataFrame({"given": given}).hstack(read_numbers(given))
+    sealed = _sealed(read.get_column("number").unique().drop_nulls(), keys)
+    found = pairs.join(read, on="given", how="left", nulls_equal=True, maintain_order="left").join(
+        sealed, on="number", how="left", maintain_order="left"
+    )
+    wrong = found.get_column("given").filter(found.get_column("number").is_null()).unique().drop_nulls()
+    tokens = pl.DataFrame({"given": wrong, "token": [_hmac(keys, f"given:{tidy}") for tidy in tidied(wrong)]})
+    found = found.join(tokens.cast(pl.String), on="given", how="left", maintain_order="left")
+    answers = _decided("person", found, "person_id", known)
+    own = pl.col("found") == pl.col("person_id")
+    numbers = [pl.when(own).then(name).alias(name) for name in ("id_no_hash", "id_no_enc")]
+    return _spread(id_numbers, names, pairs, answers.with_columns(numbers).select(*PERSONS))
 
 
 def hashed(values: pl.Series, kind: Hashed, keys: Keys) -> pl.Series:
@@ -187,17 +188,17 @@ def item_id(kind: Kind, source: str, given: str | None, name: str | None) -> str
 
 def person_id_of(id_no_hash: str) -> str:
     """Return the id of a person, from the hash of the identity number."""
-    return "p" + id_no_hash[:20]
+    return _PERSON + id_no_hash[:_PERSON_DIGITS]
 
 
 def shown_code(code: str | None) -> str | None:
     """Return a code that names no organisation in one form, for a work item."""
-    return _tidy(code)[:40] or None
+    return tidy_code(code)[:40] or None
 
 
 def shown_number(number: str | None) -> str | None:
     """Return an identity number as a work item may show it: region and last two characters of an 18-digit one."""
-    tidy = _tidy(number)
+    tidy = tidy_code(number)
     if not tidy:
         return None
     first, last = (6, 2) if len(tidy) in (15, 18) else (1, 1) if len(tidy) > 4 else (0, 0)
@@ -212,20 +213,15 @@ def without_personal_numbers(text: str) -> str:
     return _PERSONAL_NUMBER.sub(lambda found: found[0] if read_uscc(found[0]) else "*" * len(found[0]), text)
 
 
-def number_neighbours(number: str, keys: Keys) -> list[str]:
-    """Return the ids of the persons whose numbers are one slip of the hand from a wrong one, sorted.
+def number_neighbours(numbers: Sequence[str | None], keys: Keys) -> list[list[str]]:
+    """Return for each wrong number the ids of the persons whose numbers are one slip of the hand from it, sorted.
 
     A slip is one wrong digit or two adjacent digits swapped. Some twenty numbers pass the check digit; they are hashed
-    here, so that a known person can be proposed without any stored number being read.
+    here, so that a known person can be proposed without any stored number being read. What has not 18 digits has none.
     """
-    tidy = _tidy(number)
-    if len(tidy) != _LENGTH:
-        return []
-    digits = "0123456789"
-    one_off = {tidy[:at] + digit + tidy[at + 1 :] for at in range(17) for digit in digits}
-    one_off |= {tidy[:17] + last for last in digits + "X"}
-    one_off |= {tidy[:at] + tidy[at + 1] + tidy[at] + tidy[at + 2 :] for at in range(17)}
-    return sorted(person_id_of(_hmac(keys, one)) for one in one_off - {tidy} if _read_number(one)[0])
+    tidy = [tidy_code(number) for number in numbers]
+    near = one_slip_off([one if len(one) == LENGTH else "" for one in tidy])
+    return [sorted(person_id_of(_hmac(keys, one)) for one in own) for own in near]
 
 
 @dataclass(frozen=True)
@@ -236,15 +232,14 @@ class _Code:
     reason: str | None = None
 
 
-_LENGTH = 18
 _LEGACY = ("unknown_legacy_code",)
 
 
-def _read_code(given: str | None) -> _Code:
-    tidy = _tidy(given)
+@lru_cache(maxsize=100_000)
+def _read_code(tidy: str) -> _Code:
     if not tidy:
         return _Code(tidy, reason="missing_code")
-    if len(set(tidy)) < _DISTINCT_MIN:
+    if len(set(tidy)) < DISTINCT_MIN:
         return _Code(tidy, reason="not_a_code")
     valid = read_uscc(tidy)
     if valid:
@@ -273,7 +268,7 @@ def _carriers(org_ids: pl.Series, legacy: list[str]) -> dict[str, str | None]:
     """
     if not legacy:
         return {}
-    codes = org_ids.unique().to_frame("org_id").filter(pl.col("org_id").str.len_bytes() == _LENGTH)
+    codes = org_ids.unique().to_frame("org_id").filter(pl.col("org_id").str.len_bytes() == LENGTH)
     carried = pl.concat([codes.with_columns(legacy=pl.col("org_id").str.slice(*part)) for part in ((8, 9), (2, 15))])
     found = carried.filter(pl.col("legacy").is_in(legacy)).group_by("legacy").agg("org_id")
     return {code: ids[0] if len(ids) == 1 else None for code, ids in found.iter_rows()}
@@ -285,37 +280,51 @@ def _like_personal_number(tidy: str) -> bool:
         return True
     if not re.fullmatch(r"\d{17}[\dX]|\d{15}", tidy):
         return False
-    year, rest = (int(tidy[6:10]), tidy[10:14]) if len(tidy) == _LENGTH else (1900 + int(tidy[6:8]), tidy[8:12])
-    return _FIRST_YEAR <= year <= _LAST_YEAR and 1 <= int(rest[:2]) <= 12 and 1 <= int(rest[2:]) <= 31
+    year, rest = (int(tidy[6:10]), tidy[10:14]) if len(tidy) == LENGTH else (1900 + int(tidy[6:8]), tidy[8:12])
+    return FIRST_YEAR <= year <= LAST_YEAR and 1 <= int(rest[:2]) <= 12 and 1 <= int(rest[2:]) <= 31
 
 
-def _read_number(given: str | None) -> tuple[str | None, str | None]:
-    """Return the 18-digit identity number, or why there is none."""
-    tidy = _tidy(given)
-    if not tidy:
-        return None, "missing_number"
-    if re.fullmatch(r"\d{15}", tidy):
-        tidy = f"{tidy[:6]}19{tidy[6:]}"
-        tidy += ric.calc_check_digit(tidy + "0")
-    if not re.fullmatch(r"\d{17}[\dX]", tidy) or len(set(tidy)) < _DISTINCT_MIN:
-        return None, "not_a_number"
-    if ric.calc_check_digit(tidy) != tidy[17] or not _is_day(tidy[6:14]):
-        return None, "wrong_number"
-    return tidy, None
+def _sealed(numbers: pl.Series, keys: Keys) -> pl.DataFrame:
+    """Return number, person_id, id_no_hash and id_no_enc of numbers."""
+    cipher = AESSIV(keys.data)
+    plain = [number.encode() for number in numbers]
+    hashes = pl.Series([hmac.digest(keys.hmac, one, "sha256") for one in plain], dtype=pl.Binary).bin.encode("hex")
+    encrypted = pl.Series([cipher.encrypt(one, [_ASSOCIATED]) for one in plain], dtype=pl.Binary).bin.encode("base64")
+    sealed = pl.DataFrame({"number": numbers, "id_no_hash": hashes, "id_no_enc": encrypted})
+    return sealed.with_columns(person_id=pl.lit(_PERSON) + pl.col("id_no_hash").str.slice(0, _PERSON_DIGITS))
 
 
-def _is_day(digits: str) -> bool:
-    try:
-        return _FIRST_YEAR <= dt.date(int(digits[:4]), int(digits[4:6]), int(digits[6:])).year <= _LAST_YEAR
-    except ValueError:
-        return False
+def _decided(kind: Kind, found: pl.DataFrame, column: str, known: Known) -> pl.DataFrame:
+    """Let what persons decided stand before what codes and numbers tell.
+
+    Args:
+        kind: organisation or person.
+        found: ``token`` (what stands for the code or number in a work item), ``name``, the id column and ``reason``.
+        column: the id column.
+        known: decisions made.
+
+    Returns:
+        The rows in their order, ``found`` (the id by code or number), and id, reason and ``item_id`` as they stand.
+    """
+    whole = found.with_columns(pl.lit(None, dtype=pl.String).alias("item_id"), found=column).with_row_index("_at")
+    asked = whole if known.decisions else whole.filter(pl.col(column).is_null())
+    settled = [
+        _settle(kind, token, name, of, reason, known)
+        for token, name, of, reason in asked.select("token", "name", column, "reason").iter_rows()
+    ]
+    schema = dict.fromkeys((column, "reason", "item_id"), pl.String)
+    told = asked.select("_at").hstack(pl.DataFrame(settled, schema, orient="row"))
+    return whole.update(told, on="_at", include_nulls=True)
 
 
-def _tidy(given: str | None) -> str:
-    """Return a code in one form: half-width, upper case, without blanks, hyphens and the marks of spreadsheets."""
-    if given and given.isascii() and given.isalnum():
-        return given.upper()
-    return _FILLER.sub("", clean_text(given) or "").upper().translate(_SIGNS_FOR_X)
+def _carried(code: "_Code", carriers: Mapping[str, str | None]) -> tuple[str | None, str | None]:
+    """Return the organisation that a code names, by itself or as a legacy code, and why there is none."""
+    if code.tidy in carriers:
+        carrier = carriers[code.tidy]
+        return carrier, None if carrier else "ambiguous_legacy_code"
+    if code.reason in _LEGACY and _like_personal_number(code.tidy):
+        return None, "personal_number"
+    return code.org_id, code.reason
 
 
 def _settle(
@@ -355,10 +364,6 @@ def _spread(given: pl.Series, names: pl.Series, pairs: pl.DataFrame, answers: pl
 
 def _hmac(keys: Keys, text: str) -> str:
     return hmac.digest(keys.hmac, text.encode(), "sha256").hex()
-
-
-def _encrypted(cipher: AESSIV, number: str) -> str:
-    return base64.b64encode(cipher.encrypt(number.encode(), [_ASSOCIATED])).decode()
 
 
 def _phone(text: str) -> str | None:

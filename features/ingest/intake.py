@@ -44,8 +44,6 @@ from features.tables.versions import TECHNICAL
 
 __all__ = ["MAPPING_FAILURES", "Counts", "Derive", "Finished", "Intake", "MappedBatch", "Plausible", "Watch"]
 
-_JOINED_ABOVE = 20
-
 
 @dataclass
 class Intake:
@@ -170,30 +168,28 @@ class _Introduced:
 
     settling: Settling
     feed: Feed
-    _frames: dict[str, list[pl.DataFrame]] = field(default_factory=dict[str, list[pl.DataFrame]], init=False)
+    _deliveries: dict[str, Delivery] = field(default_factory=dict[str, Delivery], init=False)
 
     def add(self, introduced: Mapping[str, pl.DataFrame]) -> None:
         """Take the rows of a batch; what does not fit the contract introduces nothing."""
         for name, given in introduced.items():
             table = ALL_TABLES[name]
-            cells = read_cells(given.unique(maintain_order=True), table, whole=False)
+            fresh = self.settling.unmentioned(table, self.feed.source_code, given)
+            if fresh.is_empty():
+                continue
+            if name not in self._deliveries:
+                self._deliveries[name] = self.settling.delivery(Feed(self.feed.name, table, self.feed.source_code))
+            cells = read_cells(fresh, table, whole=False)
             known = with_origin(cells.rows, self.feed, pl.repeat(self.feed.name, cells.rows.height, eager=True))
             rows = without_rows(known, checks.levelled(cells.failures)).filter(pl.col(table.key()).is_not_null())
-            frames = self._frames.setdefault(name, [])
-            frames.append(rows.with_columns(valid_from_ts=pl.lit(FIRST_MOMENT).cast(TECHNICAL["valid_from_ts"])))
+            from_the_first = pl.lit(FIRST_MOMENT).cast(TECHNICAL["valid_from_ts"])
+            self.settling.stage(self._deliveries[name], rows.with_columns(valid_from_ts=from_the_first))
             self.settling.known.keys(table).add(rows.select(key_hash(table.key())).to_series())
-            if len(frames) > _JOINED_ABOVE:
-                self._frames[name] = [self._joined(name)]
 
     def store(self) -> None:
         """Store what was mentioned, parents before children."""
-        for name in [one for one in ALL_TABLES if one in self._frames]:
-            feed = Feed(self.feed.name, ALL_TABLES[name], self.feed.source_code)
-            self.settling.introduce(feed, self._joined(name))
-
-    def _joined(self, name: str) -> pl.DataFrame:
-        rows = pl.concat(self._frames[name], how="diagonal")
-        return rows.unique([column for column in rows.columns if column != PLACE], maintain_order=True)
+        for name in [one for one in ALL_TABLES if one in self._deliveries]:
+            self.settling.introduce(self._deliveries[name])
 
 
 def _refusing(failures: pl.DataFrame) -> pl.DataFrame:

@@ -14,6 +14,8 @@ from features.ingest.mapping_cells import CellRule
 from features.ingest.mapping_values import parts
 
 INTRODUCED_PERSON = ("person_id", "name", "id_no_hash", "id_no_enc")
+_CLEAN = "^[\u3400-\u4dbf\u4e00-\u9fff]+$"
+"""Names of nothing but Han characters: ``clean_name`` changes none of them."""
 MENDS: Mapping[str, str] = {
     "organisation": "decide it with `smoke identities`, or have the source correct the credit code; then replay.",
     "person": "decide it with `smoke identities`, or have the source correct the identity number; then replay.",
@@ -70,8 +72,8 @@ def reason_message(heading: str, reason: str) -> str:
 
 def clean_names(names: pl.Series) -> pl.Series:
     """Return names in the one form that they are compared in."""
-    unique = names.unique().drop_nulls().to_list()
-    return names.replace_strict(unique, [clean_name(one) for one in unique], default=None, return_dtype=pl.String)
+    odd = names.filter(~names.str.contains(_CLEAN)).unique().drop_nulls().to_list()
+    return names.replace_strict(odd, [clean_name(one) for one in odd], default=names, return_dtype=pl.String)
 
 
 def _organisation(cells: pl.DataFrame, rule: CellRule, feed: Feed, known: Known, found: Identities) -> None:

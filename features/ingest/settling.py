@@ -10,7 +10,7 @@ import polars as pl
 from features.ingest import checks, refusals, whole_delivery
 from features.ingest.checks import PLACE
 from features.ingest.decide import CONFLICT, LOADED, STORED, SUPERSEDED, UNCHANGED, decide
-from features.ingest.known import Known, key_hash
+from features.ingest.known import HashSet, Known, key_hash
 from features.ingest.mapped import Counts, Derive, Plausible
 from features.ingest.quarantine import Quarantine
 from features.ingest.sealing import Seal
@@ -105,6 +105,7 @@ class Settling:
     waiting: dict[str, Staged] = field(default_factory=dict[str, Staged], init=False)
     touched: dict[str, type[Table]] = field(default_factory=dict[str, type[Table]], init=False)
     _n_staged: int = field(default=0, init=False)
+    _mentioned: dict[tuple[str, str], HashSet] = field(default_factory=dict[tuple[str, str], HashSet], init=False)
     _past: dict[str, pl.Series] = field(default_factory=dict[str, pl.Series], init=False)
 
     def __post_init__(self) -> None:
@@ -223,10 +224,18 @@ class Settling:
             info = typed_records(part, feed.table).with_columns(row=numbers)
             self.refuse(feed, checks.levelled(failures), info, in_shape=True, waiting=waiting)
 
-    def introduce(self, feed: Feed, rows: pl.DataFrame) -> None:
+    def unmentioned(self, table: type[Table], source_code: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows, each once, that no feed of a source has mentioned in this run."""
+        seen = self._mentioned.setdefault((table.NAME, source_code), HashSet.of(pl.Series(dtype=pl.UInt64)))
+        rows = rows.unique(maintain_order=True)
+        hashed = rows.hash_rows()
+        fresh = rows.filter(~seen.holds(hashed))
+        seen.add(hashed)
+        return fresh
+
+    def introduce(self, delivery: Delivery) -> None:
         """Store rows that a feed only mentions; of two that differ the greater stands, and nothing is counted."""
-        delivery = self.delivery(replace(feed, watch=ignored))
-        self.stage(delivery, rows)
+        feed = delivery.feed
         index = StoredIndex(self.store, feed.table, self._folder())
         for group in delivery.staged.groups():
             given = delivery.staged.read(group)

@@ -100,9 +100,9 @@ def sightings(
         pl.col("reason", "given", "name", *hints).drop_nulls().first(), pl.col("record").unique()
     )
     answers: list[dict[str, object]] = []
-    for row in items.iter_rows(named=True):
-        person = kind == "person"
-        near = number_neighbours(row["given"] or "", keys) if person and keys else []
+    person = kind == "person"
+    near = number_neighbours(items.get_column("given").to_list(), keys) if person and keys else [[]] * items.height
+    for row, neighbours in zip(items.iter_rows(named=True), near, strict=True):
         answers.append(
             {
                 **{name: row[name] for name in ("item_id", "reason", *hints)},
@@ -111,7 +111,7 @@ def sightings(
                 "feed": feed,
                 "given": shown_number(row["given"]) if person else shown_code(row["given"]),
                 "name": clean_name(row["name"]),
-                "neighbours": near,
+                "neighbours": neighbours,
                 "records": sorted(_digest(row["item_id"], feed, record) for record in row["record"]),
             }
         )
