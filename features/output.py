@@ -1,14 +1,20 @@
 """Writing a frame where a command was asked to: a file, whole or not at all, or standard output."""
 
+import shutil
 from enum import StrEnum
 from pathlib import Path
 
 import polars as pl
 import typer
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table as Grid
 
 from features.errors import InputError
 
 ON_SCREEN = 100
+LINE = 160
+"""Characters of a line of a table; a wider terminal is filled."""
 
 
 class Format(StrEnum):
@@ -65,11 +71,29 @@ def write_frame(frame: pl.DataFrame, out: Path | None, format: Format | None = N
     typer.echo(f"{out}: {frame.height} rows", err=True)
 
 
+def print_whole(grid: Grid) -> None:
+    """Print a grid of figures as wide as it is: a narrow terminal breaks its lines, and no figure loses its end."""
+    console = Console()
+    for column in grid.columns:
+        column.no_wrap = True
+    console.width = max(console.width, Measurement.get(console, console.options.update_width(1000), grid).maximum)
+    console.print(grid)
+
+
 def _text(frame: pl.DataFrame, format: Format) -> str:  # noqa: A002
     if format is Format.CSV:
         return frame.write_csv()
     if format is Format.JSON:
         return frame.write_json()
-    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=160, tbl_hide_dataframe_shape=True, fmt_str_lengths=60):
+    to_the_second = pl.selectors.datetime().dt.to_string("%Y-%m-%d %H:%M:%S")
+    width = max(LINE, shutil.get_terminal_size((LINE, 0)).columns)
+    with pl.Config(
+        tbl_rows=-1,
+        tbl_cols=-1,
+        tbl_width_chars=width,
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+        fmt_str_lengths=60,
+    ):
         more = f"\n{ON_SCREEN} of {frame.height:,} rows; --out FILE gives all." if frame.height > ON_SCREEN else ""
-        return str(frame.head(ON_SCREEN)) + more
+        return str(frame.head(ON_SCREEN).with_columns(to_the_second)) + more

@@ -92,6 +92,7 @@ class _Waiting:
             for rows in staged.frames():
                 self._hold(ALL_TABLES[name], rows.with_columns(pl.lit(None, dtype=pl.String).alias(ENTRY)))
             staged.clear()
+        self.settling.write_refused()
         for name in self.settling.quarantine.tables_waiting():
             for entries in self.settling.quarantine.waiting(name):
                 self._hold(ALL_TABLES[name], _from_quarantine(ALL_TABLES[name], entries))
@@ -117,6 +118,7 @@ class _Waiting:
                     self.became[feed.name] = self.became.get(feed.name, Counts()) + Counts(quarantined=part.height)
                     feed.watch("quarantined", part)
             staged.clear()
+        self.settling.write_refused()
 
     def _release(self, name: str, numbers: pl.Series, later: Sequence[str]) -> int:
         """Complete and store rows of a table; return how many left."""
@@ -169,6 +171,7 @@ class _Waiting:
         if leaving.earlier:
             taken = counts.loaded + counts.unchanged + counts.superseded
             self.released[name] = self.released.get(name, 0) + taken
+            self.settling.write_refused()
             self.settling.quarantine.mark_replayed(entries, self.settling.loaded_at)
         else:
             self.became[name] = self.became.get(name, Counts()) + counts

@@ -105,6 +105,7 @@ class Settling:
     waiting: dict[str, Staged] = field(default_factory=dict[str, Staged], init=False)
     touched: dict[str, type[Table]] = field(default_factory=dict[str, type[Table]], init=False)
     _n_staged: int = field(default=0, init=False)
+    _refused: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame], init=False)
     _mentioned: dict[tuple[str, str], HashSet] = field(default_factory=dict[tuple[str, str], HashSet], init=False)
     _past: dict[str, pl.Series] = field(default_factory=dict[str, pl.Series], init=False)
 
@@ -189,6 +190,7 @@ class Settling:
                 self._decide(delivery, rows, index.of(group, rows))
         staged.clear()
         index.clear()
+        self.write_refused()
 
     def refuse(self, feed: Feed, failures: pl.DataFrame, rows: pl.DataFrame, *, in_shape: bool, waiting: bool) -> None:
         """Put rows into quarantine.
@@ -205,7 +207,19 @@ class Settling:
         entries = refusals.entries(
             failures, kept, feed.table, feed=feed.name, source_code=feed.source_code, waiting=waiting
         )
-        self.quarantine.add_frame(entries, self.loaded_at)
+        self._refused.append(entries)
+        if sum(held.height for held in self._refused) >= _REFUSED_AT_ONCE:
+            self.write_refused()
+
+    def write_refused(self) -> None:
+        """Write what was refused so far, in one commit.
+
+        What a killed run had not written, the next one refuses again. So this comes before anything that would keep
+        it from doing so: an entry of an earlier run settled, a displacing version stored.
+        """
+        if self._refused:
+            self.quarantine.add_frame(pl.concat(self._refused, how="vertical_relaxed"), self.loaded_at)
+            self._refused = []
 
     def refuse_typed(self, feed: Feed, rows: pl.DataFrame, column: str | None, reason: str, *, waiting: bool) -> None:
         """Put typed rows into quarantine for one reason, as records in the contract's shape.
@@ -249,10 +263,10 @@ class Settling:
         feed = delivery.feed
         fates = decide(_versions(rows, feed.table), stored, self.loaded_at)
         rows = rows.join(fates, on=ROW, how="left", maintain_order="left")
-        self._append(feed.table, rows.filter(pl.col("fate").is_in(STORED)))
         conflicting = rows.filter(pl.col("fate") == CONFLICT)
         self.refuse_typed(feed, conflicting, feed.table.key(), "conflicting_duplicate", waiting=False)
         self._note_displaced(feed, rows.filter("displaced"))
+        self._append(feed.table, rows.filter(pl.col("fate").is_in(STORED)))
         delivery.count("quarantined", conflicting)
         for fate in (LOADED, UNCHANGED, SUPERSEDED):
             delivery.count(fate, rows.filter(pl.col("fate") == fate))
@@ -289,6 +303,7 @@ class Settling:
             "conflicting_duplicate",
             waiting=False,
         )
+        self.write_refused()
 
     def _over_delivery(self, delivery: Delivery, index: StoredIndex, *, referring: bool) -> pl.Series:
         """Refuse what is not unique and let wait what refers to nothing within its table; return the rows."""

@@ -24,7 +24,7 @@ from features.ingest.fetch.connections import switched_on
 from features.ingest.keys import load_keys
 from features.ingest.mapped import Counts
 from features.ingest.mapping_cells import cell_rules
-from features.output import Format, write_frame
+from features.output import Format, print_whole, write_frame
 
 ALL = "all"
 LANDING = "landing"
@@ -129,7 +129,7 @@ def _ingest(code: str, path: Path | None, home: Path, output: Literal["table", "
     if output == "json":
         typer.echo(json.dumps(_as_json(code, done, seconds), ensure_ascii=False))
     else:
-        Console().print(_as_grid(done))
+        print_whole(_as_grid(done))
     for one in done.feeds:
         if one.unexpected:
             names = ", ".join(sorted(one.unexpected))
@@ -231,7 +231,6 @@ def _as_grid(done: Ingested) -> Grid:
         counts = ["stopped", "", "", "", ""] if one.stopped else [f"{n:,}" for n in asdict(one.counts).values()]
         grid.add_row(one.feed.code, str(one.files), *counts, f"{one.seconds:.1f}")
     total = [f"{n:,}" for n in asdict(done.counts()).values()]
-    grid.add_row(
-        "all", "", str(sum(one.files for one in done.feeds)), *total, f"{sum(o.seconds for o in done.feeds):.1f}"
-    )
+    seconds = sum(one.seconds for one in done.feeds)
+    grid.add_row("all", str(sum(one.files for one in done.feeds)), *total, f"{seconds:.1f}")
     return grid

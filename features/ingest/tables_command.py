@@ -17,6 +17,7 @@ from features.clock import now
 from features.ingest.sealing import seal_of
 from features.ingest.table_files import FileProblem
 from features.ingest.tables import SOURCE, Counts, Loaded, load_tables
+from features.output import print_whole
 
 
 def tables(
@@ -65,7 +66,7 @@ def tables(
     if output == "json":
         typer.echo(json.dumps(_as_json(loaded, seconds), ensure_ascii=False))
     else:
-        Console().print(_as_grid(loaded))
+        print_whole(_as_grid(loaded))
         if loaded.released:
             typer.echo(f"{loaded.released:,} rows that had waited since earlier loads have been taken.")
     for problem in loaded.problems:

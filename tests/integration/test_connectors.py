@@ -203,6 +203,19 @@ def test_the_same_again_changes_nothing(city: Path, tmp_path: Path, capsys: pyte
         assert TableStore(home).versions(table).collect().equals(versions)
 
 
+def test_the_printed_figures_sum_up_and_are_whole_on_a_narrow_terminal(
+    city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+
+    assert smoke.run(["ingest", "all", str(city), "--home", str(tmp_path / "home")]) == 0
+
+    heading, *feeds, total = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert {len(line) for line in (heading, *feeds, total)} == {len(heading)}
+    for place, name in enumerate(heading[1:-1], 1):
+        assert int(total[place]) == sum(int(feed[place]) for feed in feeds), name
+
+
 def test_a_project_that_comes_after_its_tenders_releases_them(
     city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
