@@ -12,7 +12,7 @@ from features import retention_run
 from features.clock import now, parse_moment
 from features.errors import InputError
 from features.ingest.keys import DATA_KEY, KEY_FILE, load_keys
-from features.ingest.sealing import Seal
+from features.ingest.quarantine.sealing import Seal
 from features.output import Format, write_frame
 from features.tables.purge import RetentionLog
 from features.tables.retention import rules

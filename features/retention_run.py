@@ -16,9 +16,9 @@ import polars as pl
 
 from features.clock import now
 from features.errors import InputError
-from features.ingest.redaction import expired_records, expired_values, landed, redact
-from features.ingest.sealing import Seal
-from features.ingest.staging import clear
+from features.ingest.intake.staging import clear
+from features.ingest.quarantine.redaction import expired_records, expired_values, landed, redact
+from features.ingest.quarantine.sealing import Seal
 from features.tables import sql
 from features.tables.columns import ZONE, Table
 from features.tables.completion import Acceptance

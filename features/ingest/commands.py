@@ -21,15 +21,15 @@ from rich.table import Table as Grid
 
 from features.clock import now
 from features.errors import InputError
-from features.ingest.identity import without_personal_numbers
+from features.ingest.identity.resolving import without_personal_numbers
 from features.ingest.keys import load_keys
-from features.ingest.ocds import Loaded, load_ocds, replay_ocds
-from features.ingest.ocds_files import SOURCE as OCDS
-from features.ingest.ocds_files import Delivery
-from features.ingest.ocds_publishers import BidsPublished, publishers
-from features.ingest.quarantine import MASK, Quarantine, masked
+from features.ingest.ocds.files import SOURCE as OCDS
+from features.ingest.ocds.files import Delivery
+from features.ingest.ocds.loading import Loaded, load_ocds, replay_ocds
+from features.ingest.ocds.publishers import BidsPublished, publishers
+from features.ingest.quarantine.entries import MASK, Quarantine, masked
+from features.ingest.quarantine.sealing import seal_of
 from features.ingest.replay_feeds import replay_feed_records
-from features.ingest.sealing import seal_of
 from features.ingest.sources_command import add_ingest_commands
 from features.ingest.tables import SOURCE as TABLES
 from features.ingest.tables import replay_rows

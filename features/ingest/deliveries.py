@@ -12,20 +12,20 @@ import polars as pl
 
 from features.derive.control_groups import write_control_groups
 from features.errors import InputError
+from features.ingest.books.ledger import DELIVERED, Books
+from features.ingest.books.source_health import record_sync
 from features.ingest.demands import derives, plausibles
 from features.ingest.feed import Feed, Source, sources
 from features.ingest.formats.chunks import Chunk, FileError, joined
 from features.ingest.formats.reading import read_file
-from features.ingest.identity import Kind
-from features.ingest.intake import Intake
+from features.ingest.identity.resolving import Kind
+from features.ingest.identity.work_items import WorkItems, read_known, sightings
+from features.ingest.intake.run import Intake
 from features.ingest.keys import Keys
-from features.ingest.ledger import DELIVERED, Books
 from features.ingest.mapped import Counts, MappedBatch
-from features.ingest.mapping import SPARSE, Mapped, Mapper
-from features.ingest.mapping_guard import FeedStoppedError, FileGuard
-from features.ingest.sealing import Seal
-from features.ingest.source_health import record_sync
-from features.ingest.unresolved import WorkItems, read_known, sightings
+from features.ingest.mapping.guard import FeedStoppedError, FileGuard
+from features.ingest.mapping.mapper import SPARSE, Mapped, Mapper
+from features.ingest.quarantine.sealing import Seal
 from features.tables.contract import ALL_TABLES
 from features.tables.store import TableStore
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import polars as pl
 
+from features.ingest.books.ledger import Books, noting_replay
 from features.ingest.demands import derives, plausibles
 from features.ingest.feed import Feed, sources
-from features.ingest.intake import Intake
+from features.ingest.identity.work_items import read_known
+from features.ingest.intake.run import Intake
 from features.ingest.keys import Keys
-from features.ingest.ledger import Books, noting_replay
 from features.ingest.mapped import MappedBatch
-from features.ingest.mapping import Mapper
-from features.ingest.mapping_records import delivered_again
-from features.ingest.refusals import place_of
-from features.ingest.sealing import Seal
-from features.ingest.unresolved import read_known
+from features.ingest.mapping.mapper import Mapper
+from features.ingest.mapping.records import delivered_again
+from features.ingest.quarantine.refusals import place_of
+from features.ingest.quarantine.sealing import Seal
 from features.tables.contract import ALL_TABLES
 from features.tables.store import TableStore
 

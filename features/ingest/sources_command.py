@@ -23,7 +23,7 @@ from features.ingest.feed import Feed, Source, source, sources
 from features.ingest.fetch.connections import switched_on
 from features.ingest.keys import load_keys
 from features.ingest.mapped import Counts
-from features.ingest.mapping_cells import cell_rules
+from features.ingest.mapping.cells import cell_rules
 from features.output import Format, print_whole, write_frame
 
 ALL = "all"

@@ -11,11 +11,11 @@ from typing import Any
 import polars as pl
 
 from features.errors import InputError
+from features.ingest.books.ledger import Books, noting_replay
 from features.ingest.demands import derives, plausibles
-from features.ingest.intake import MAPPING_FAILURES, Counts, Intake, MappedBatch
-from features.ingest.ledger import Books, noting_replay
-from features.ingest.refusals import place_of
-from features.ingest.sealing import Seal
+from features.ingest.intake.run import MAPPING_FAILURES, Counts, Intake, MappedBatch
+from features.ingest.quarantine.refusals import place_of
+from features.ingest.quarantine.sealing import Seal
 from features.ingest.table_files import Batch, FileProblem, TableFile, find_files
 from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES

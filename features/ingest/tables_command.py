@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table as Grid
 
 from features.clock import now
-from features.ingest.sealing import seal_of
+from features.ingest.quarantine.sealing import seal_of
 from features.ingest.table_files import FileProblem
 from features.ingest.tables import SOURCE, Counts, Loaded, load_tables
 from features.output import print_whole

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from features.clock import now
-from features.ingest.ocds import load_ocds
-from features.ingest.ocds_files import Delivery
-from features.ingest.ocds_publishers import publishers
-from features.ingest.quarantine import Quarantine
+from features.ingest.ocds.files import Delivery
+from features.ingest.ocds.loading import load_ocds
+from features.ingest.ocds.publishers import publishers
+from features.ingest.quarantine.entries import Quarantine
 
 FIXTURES = Path(__file__).with_name("cardinal")
 

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from features.clock import SHANGHAI
-from features.ingest.ocds import Loaded, load_ocds
-from features.ingest.ocds_files import Delivery
-from features.ingest.ocds_publishers import publishers
+from features.ingest.ocds.files import Delivery
+from features.ingest.ocds.loading import Loaded, load_ocds
+from features.ingest.ocds.publishers import publishers
 from features.ingest.tables import Counts
 from features.tables.contract import SOURCE_TABLES
 from features.tables.organisations import Organisation

@@ -19,9 +19,9 @@ from experiments.city.__main__ import main as simulate
 from features.clock import SHANGHAI
 from features.ingest.deliveries import Ingested, folders, ingest
 from features.ingest.feed import sources
-from features.ingest.identity import Known, person_ids
+from features.ingest.identity.resolving import Known, person_ids
 from features.ingest.keys import Keys
-from features.ingest.quarantine import Quarantine
+from features.ingest.quarantine.entries import Quarantine
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
 from features.tables.projects import Project

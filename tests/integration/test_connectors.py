@@ -9,9 +9,9 @@ import pytest
 import xlsxwriter
 
 import smoke
-from features.ingest.quarantine import Quarantine
-from features.ingest.sealing import Seal
-from features.ingest.unresolved import WorkItems
+from features.ingest.identity.work_items import WorkItems
+from features.ingest.quarantine.entries import Quarantine
+from features.ingest.quarantine.sealing import Seal
 from features.tables.columns import Table
 from features.tables.contracts import Contract
 from features.tables.organisations import Organisation, Person

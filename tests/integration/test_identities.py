@@ -8,9 +8,9 @@ from stdnum.cn import ric, uscc
 
 import smoke
 from features.clock import SHANGHAI
-from features.ingest.identity import organisation_ids, person_ids
+from features.ingest.identity.resolving import organisation_ids, person_ids
+from features.ingest.identity.work_items import WorkItems, read_known, sightings
 from features.ingest.keys import Keys
-from features.ingest.unresolved import WorkItems, read_known, sightings
 from features.tables.organisations import Organisation, Person
 from features.tables.store import TableStore, TableWriter
 

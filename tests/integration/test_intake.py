@@ -11,9 +11,9 @@ import pytest
 
 from features.clock import SHANGHAI
 from features.errors import InputError
-from features.ingest.intake import MAPPING_FAILURES, Counts, Derive, Finished, Intake, MappedBatch, Plausible
-from features.ingest.quarantine import MASK, Quarantine
-from features.ingest.sealing import Seal
+from features.ingest.intake.run import MAPPING_FAILURES, Counts, Derive, Finished, Intake, MappedBatch, Plausible
+from features.ingest.quarantine.entries import MASK, Quarantine
+from features.ingest.quarantine.sealing import Seal
 from features.tables.columns import Table
 from features.tables.contracts import Contract
 from features.tables.money import Payment

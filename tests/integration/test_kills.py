@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from features.ingest.quarantine import Quarantine
+from features.ingest.quarantine.entries import Quarantine
 from features.tables.contract import SOURCE_TABLES
 from features.tables.store import TableStore
 from tests.killing import completed, killed_once
@@ -19,7 +19,7 @@ BATCH = 100
 KILLS = 8
 PATIENCE_SECONDS = 60
 # The command itself, with batches small enough for a small file to have many.
-CODE = f"import smoke; from features.ingest import ocds; ocds.BATCH_RELEASES = {BATCH}; smoke.main()"
+CODE = f"import smoke; from features.ingest.ocds import loading as ocds; ocds.BATCH_RELEASES = {BATCH}; smoke.main()"
 
 
 def release(number: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from features.ingest.quarantine import Quarantine
+from features.ingest.quarantine.entries import Quarantine
 from features.tables.columns import Table
 from features.tables.organisations import Organisation, Person
 from features.tables.projects import Project
@@ -29,7 +29,7 @@ KILLS = 10
 PATIENCE_SECONDS = 120
 CODE = """
 import smoke
-from features.ingest import staging, table_files
+from features.ingest.intake import staging; from features.ingest import table_files
 from features.tables import delta
 table_files.BATCH_ROWS, staging.HELD_ROWS, staging.GROUP_ROWS, delta.COMPACT_ABOVE_FILES = 300, 500, 200, 6
 smoke.main()

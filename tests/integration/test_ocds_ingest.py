@@ -16,12 +16,12 @@ from typer.testing import CliRunner, Result
 
 from features.clock import SHANGHAI
 from features.errors import InputError, StoreError
-from features.ingest import ocds
 from features.ingest.commands import ingest_app, quarantine_app
-from features.ingest.ocds import Loaded, load_ocds
-from features.ingest.ocds_files import Delivery
-from features.ingest.ocds_publishers import Publishers, publishers
-from features.ingest.quarantine import Quarantine
+from features.ingest.ocds import loading as ocds
+from features.ingest.ocds.files import Delivery
+from features.ingest.ocds.loading import Loaded, load_ocds
+from features.ingest.ocds.publishers import Publishers, publishers
+from features.ingest.quarantine.entries import Quarantine
 from features.ingest.tables import Counts, load_tables
 from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES

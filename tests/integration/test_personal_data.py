@@ -14,10 +14,10 @@ from stdnum.cn import ric
 
 import smoke
 from features.clock import SHANGHAI
-from features.ingest.identity import Known, hashed, organisation_ids, person_ids
+from features.ingest.identity.resolving import Known, hashed, organisation_ids, person_ids
+from features.ingest.identity.work_items import WorkItems, sightings
 from features.ingest.keys import Keys
-from features.ingest.quarantine import Quarantine
-from features.ingest.unresolved import WorkItems, sightings
+from features.ingest.quarantine.entries import Quarantine
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
 from features.tables.organisations import Organisation, Person

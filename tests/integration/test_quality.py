@@ -12,10 +12,10 @@ import pytest
 
 import smoke
 from features.clock import SHANGHAI
-from features.ingest.ledger import Books, read_ledger
+from features.ingest.books.ledger import Books, read_ledger
+from features.ingest.books.source_health import expected_intervals, record_sync
 from features.ingest.mapped import Counts
-from features.ingest.quarantine import Quarantine, Rejection
-from features.ingest.source_health import expected_intervals, record_sync
+from features.ingest.quarantine.entries import Quarantine, Rejection
 from features.ingest.tables import load_tables
 from features.tables.money import Payment
 from features.tables.projects import Project

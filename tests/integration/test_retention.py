@@ -22,9 +22,9 @@ from sqlalchemy.exc import OperationalError
 
 from features.clock import SHANGHAI, now
 from features.errors import CatalogueError, InputError
-from features.ingest.intake import Counts, Intake, MappedBatch
-from features.ingest.quarantine import GIVEN, SEALED, Quarantine, Rejection
-from features.ingest.sealing import Seal
+from features.ingest.intake.run import Counts, Intake, MappedBatch
+from features.ingest.quarantine.entries import GIVEN, SEALED, Quarantine, Rejection
+from features.ingest.quarantine.sealing import Seal
 from features.retention_run import due, run
 from features.tables.columns import Table
 from features.tables.completion import Acceptance

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from features.clock import SHANGHAI
 from features.errors import InputError
-from features.ingest.quarantine import Quarantine
+from features.ingest.quarantine.entries import Quarantine
 from features.ingest.tables import Counts, Loaded, load_tables, replay_rows
 from features.ingest.tables_command import tables
 from features.tables.organisations import Organisation

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from features.clock import SHANGHAI
-from features.ingest import staging
-from features.ingest.intake import Counts, Intake, MappedBatch
-from features.ingest.quarantine import Quarantine
-from features.ingest.sealing import Seal
+from features.ingest.intake import staging
+from features.ingest.intake.run import Counts, Intake, MappedBatch
+from features.ingest.quarantine.entries import Quarantine
+from features.ingest.quarantine.sealing import Seal
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
 from features.tables.organisations import Organisation, Person

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from features.ingest.feed import Feed, FeedError, read_source, source, sources
-from features.ingest.mapping_cells import cell_rules, personal_headings, xml_name
+from features.ingest.mapping.cells import cell_rules, personal_headings, xml_name
 from features.ingest.sources_command import mapping_table
 
 MODEL = Path(__file__).parents[2] / "features" / "tables" / "model" / "data-model.csv"

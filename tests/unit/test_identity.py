@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from stdnum.cn import ric, uscc
 from stdnum.exceptions import InvalidComponent
 
-from features.ingest.identity import (
+from features.ingest.identity.numbers import read_numbers
+from features.ingest.identity.resolving import (
     REASONS,
     Hashed,
     Known,
@@ -25,7 +26,6 @@ from features.ingest.identity import (
     shown_number,
     without_personal_numbers,
 )
-from features.ingest.identity_numbers import read_numbers
 from features.ingest.keys import Keys
 
 KEYS = Keys(bytes(range(32)), bytes(range(100, 164)))

@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from features.clock import SHANGHAI
-from features.ingest.identity_candidates import Candidate, organisation_candidates, person_candidates
-from features.ingest.identity_conflicts import conflicts
+from features.ingest.identity.candidates import Candidate, organisation_candidates, person_candidates
+from features.ingest.identity.conflicts import conflicts
 
 FIRM = ("91511300MA62960B0Y", "南充市鑫源建筑工程有限公司", "511300")
 OTHERS = [

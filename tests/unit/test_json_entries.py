@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.ingest.json_entries import Entry, entries
+from features.ingest.formats.json_entries import Entry, entries
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

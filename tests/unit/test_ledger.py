@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.clock import SHANGHAI
-from features.ingest.ledger import AMOUNT_OF, FATES, Books, Tally, read_ledger
-from features.ingest.quality import by_feed, fates, recounted, rules, stored
+from features.ingest.books.ledger import AMOUNT_OF, FATES, Books, Tally, read_ledger
+from features.ingest.books.quality import by_feed, fates, recounted, rules, stored
 from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES, data_model
 from features.tables.organisations import Organisation

@@ -12,10 +12,10 @@ import pytest
 
 from features.ingest.feed import source
 from features.ingest.formats.reading import read_file
-from features.ingest.identity import Known, hashed
+from features.ingest.identity.resolving import Known, hashed
 from features.ingest.keys import Keys
-from features.ingest.mapping import Mapped, Mapper
-from features.ingest.mapping_records import delivered_again
+from features.ingest.mapping.mapper import Mapped, Mapper
+from features.ingest.mapping.records import delivered_again
 from tests.check_digits import credit_code, identity_number
 
 KEYS = Keys(hmac=bytes(range(32)), data=bytes(range(64, 128)))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from features.ingest.mapping_guard import Expected, FeedStoppedError, FileGuard, Judged
+from features.ingest.mapping.guard import Expected, FeedStoppedError, FileGuard, Judged
 
 EXPECTED = {
     "金额(元)": Expected("an amount in 元", "give figures.", required=True),

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import InputError
-from features.ingest import ocds_files
-from features.ingest.ocds_files import Delivery, RawRelease, decode, encode
-from features.ingest.quarantine import Rejection
+from features.ingest.ocds import files as ocds_files
+from features.ingest.ocds.files import Delivery, RawRelease, decode, encode
+from features.ingest.quarantine.entries import Rejection
 
 ONE: dict[str, Any] = {"ocid": "o-1", "id": "1", "tag": ["tender"], "tender": {"title": "道路工程"}}
 TWO: dict[str, Any] = {"ocid": "o-2", "id": "2", "tag": ["compiled"]}

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from features.clock import SHANGHAI
 from features.errors import InputError
-from features.ingest.ocds_files import encode
-from features.ingest.ocds_mapping import map_process
-from features.ingest.ocds_merge import Release, changes_nothing, content_hash, state
-from features.ingest.ocds_parts import ProcessError, Row, Rows, consortium_members, process_id
-from features.ingest.ocds_publishers import Publisher, publishers
-from features.ingest.ocds_release import typed
+from features.ingest.ocds.files import encode
+from features.ingest.ocds.mapping import map_process
+from features.ingest.ocds.merge import Release, changes_nothing, content_hash, state
+from features.ingest.ocds.parts import ProcessError, Row, Rows, consortium_members, process_id
+from features.ingest.ocds.publishers import Publisher, publishers
+from features.ingest.ocds.release import typed
 from features.tables.contract import SOURCE_TABLES
 
 OCID = "ocds-abc123-1"

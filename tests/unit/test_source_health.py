@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from features.clock import SHANGHAI
-from features.ingest.ledger import SCHEMA
-from features.ingest.source_health import gaps, health
+from features.ingest.books.ledger import SCHEMA
+from features.ingest.books.source_health import gaps, health
 from features.working_days import WorkingCalendar
 
 CALENDAR = WorkingCalendar.of()

@@ -19,7 +19,7 @@ from features.ingest.feed import Feed
 from features.ingest.fetch.connections import Connection, FeedConnection
 from features.ingest.fetch.cursors import Cursors, Value, earlier
 from features.ingest.fetch.landing import FetchError, Landing
-from features.ingest.mapping_values import moment
+from features.ingest.mapping.values import moment
 from features.tables.columns import ZONE
 
 _WRITTEN = {

@@ -20,7 +20,7 @@ from features.ingest.formats.chunks import (
     heading,
     placed,
 )
-from features.ingest.json_entries import Entry, entries
+from features.ingest.formats.json_entries import Entry, entries
 
 ARRAYS = ("data", "rows", "records", "items")
 """Keys of a document under which its records may stand."""

@@ -1,0 +1,1 @@
+"""What each source delivered and what became of it: ledger, reconciliation, health."""

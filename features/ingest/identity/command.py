@@ -1,0 +1,139 @@
+"""The command ``smoke identities``: what could not be told, and what people decided about it."""
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import polars as pl
+import typer
+
+from features.clock import now
+from features.errors import InputError
+from features.ingest.cleaning import read_uscc
+from features.ingest.identity.candidates import Candidate, as_json
+from features.ingest.identity.resolving import REASONS
+from features.ingest.identity.work_items import WorkItems, proposals
+from features.output import Format, write_frame
+from features.tables.organisations import Organisation, Person
+from features.tables.store import TableStore
+
+Home = Annotated[Path, typer.Option(envvar="SMOKE_HOME", help="where all state lives")]
+Output = Annotated[Format | None, typer.Option("--format", help="table for people; json or csv for programs")]
+Item = Annotated[str, typer.Argument(metavar="ID", help="an id of smoke identities list")]
+User = Annotated[str, typer.Option("--as", help="who decides")]
+Because = Annotated[str, typer.Option(help="why, for those who come after")]
+KindOption = Annotated[
+    Literal["organisation", "person", "name_conflict"] | None, typer.Option(help="only items of one kind")
+]
+
+_ON_SCREEN = ("item_id", "kind", "source", "given", "name", "records", "candidate", "score", "state")
+
+identities_app = typer.Typer(help="Unresolved identities: list, show, decide, dismiss.", no_args_is_help=True)
+
+
+@identities_app.command("list")
+def list_items(
+    home: Home = Path(".smoke"),
+    kind: KindOption = None,
+    source: Annotated[str | None, typer.Option(help="only items of one source system")] = None,
+    state: Annotated[Literal["open", "decided", "dismissed", "all"], typer.Option(help="which items")] = "open",
+    limit: Annotated[int, typer.Option(min=1, help="print only so many")] = 50,
+    output: Output = None,
+) -> None:
+    """List codes and names of which it is not known whom they mean, those that most records wait for first.
+
+    Identity numbers are masked. The candidate is the likeliest organisation or person by what is stored now.
+
+    Example: smoke identities list --kind organisation
+    """
+    items = WorkItems(home).items(kind=kind, source=source, state=None if state == "all" else state)
+    shown = items.head(limit)
+    found = proposals(TableStore(home), shown)
+    best = [found.get(item, [])[:1] for item in shown.get_column("item_id")]
+    rows = shown.drop("neighbours").with_columns(
+        candidate=pl.Series([f"{one[0].id} {one[0].name}" if one else None for one in best], dtype=pl.String),
+        score=pl.Series([one[0].score if one else None for one in best], dtype=pl.Float64),
+    )
+    table = output in (None, Format.TABLE)
+    write_frame(rows.select(_ON_SCREEN) if table else rows, None, output)
+    if table:
+        typer.echo(f"{shown.height:,} of {items.height:,} items; smoke identities show ID shows one whole.")
+
+
+@identities_app.command()
+def show(item: Item, home: Home = Path(".smoke"), output: Output = None) -> None:
+    """Show one item with all its candidates and what speaks for each.
+
+    Example: smoke identities show 3f1c9a60b2d4e871
+    """
+    row, candidates = _with_candidates(home, item)
+    if output is Format.JSON:
+        plain = {name: str(value) if isinstance(value, dt.datetime) else value for name, value in row.items()}
+        typer.echo(json.dumps({**plain, "candidates": [vars(one) for one in candidates]}, ensure_ascii=False))
+        return
+    reason = str(row["reason"] or "")
+    facts = {**row, "reason": REASONS.get(reason, reason)}
+    frame = pl.DataFrame([(name, None if value is None else str(value)) for name, value in facts.items()], orient="row")
+    write_frame(frame.rename({"column_0": "field", "column_1": "value"}), None, output)
+    names = {"id": pl.String(), "name": pl.String(), "score": pl.Float64(), "why": pl.String()}
+    write_frame(pl.DataFrame([vars(one) for one in candidates], schema=names), None, output)
+
+
+@identities_app.command()
+def decide(
+    item: Item,
+    chosen: Annotated[str, typer.Option("--id", help="the organisation or person that is meant")],
+    user: User,
+    because: Because,
+    home: Home = Path(".smoke"),
+) -> None:
+    """Say whom a code and name of one source mean. It holds for replays and all later deliveries of that source.
+
+    An organisation is named by its credit code, also one that is not stored yet; a person must be stored.
+
+    Example: smoke identities decide 3f1c9a60b2d4e871 --id 91511300MA62960B0Y --as wang --because 核对营业执照
+    """
+    row, candidates = _with_candidates(home, item)
+    known = _is_stored(home, str(row["about"]), chosen)
+    if not known and (row["about"] == "person" or read_uscc(chosen) != chosen):
+        mend = "take an id from the candidates of `smoke identities show`, or give a valid 18-character credit code."
+        # What was given may be an identity number, so it is not repeated.
+        raise InputError(f"--id names no {row['about']} that could be meant.", field="--id", mend=mend)
+    _settle(home, item, "decided", chosen, user, because, candidates)
+    typer.echo(f"{item}: {chosen}. It is used when the records are judged again: by a replay or their next delivery.")
+
+
+@identities_app.command()
+def dismiss(item: Item, user: User, because: Because, home: Home = Path(".smoke")) -> None:
+    """Take an item off the list without naming anyone; its records stay where they are.
+
+    Example: smoke identities dismiss 3f1c9a60b2d4e871 --as wang --because 境外单位,无统一社会信用代码
+    """
+    _, candidates = _with_candidates(home, item)
+    _settle(home, item, "dismissed", None, user, because, candidates)
+    typer.echo(f"{item}: dismissed.")
+
+
+def _settle(
+    home: Path,
+    item: str,
+    state: Literal["decided", "dismissed"],
+    chosen: str | None,
+    user: str,
+    because: str,
+    candidates: Sequence[Candidate],
+) -> None:
+    with TableStore(home).writing():
+        WorkItems(home).settle(item, state, chosen, by=user, because=because, candidates=as_json(candidates), at=now())
+
+
+def _with_candidates(home: Path, item: str) -> tuple[dict[str, object], list[Candidate]]:
+    found = WorkItems(home).item(item)
+    return found.row(0, named=True), proposals(TableStore(home), found).get(item, [])
+
+
+def _is_stored(home: Path, about: str, chosen: str) -> bool:
+    table = Person if about == "person" else Organisation
+    return not TableStore(home).versions(table).filter(pl.col(table.key()) == chosen).head(1).collect().is_empty()

@@ -1,0 +1,1 @@
+"""Delivered cells become columns of the contract, by the declaration of their feed."""

@@ -1,0 +1,1 @@
+"""Open Contracting releases: read, merged, mapped to the contract, loaded."""
