@@ -12,6 +12,7 @@ from features.ingest.intake import checks, whole_delivery
 from features.ingest.intake.checks import PLACE
 from features.ingest.intake.decide import CONFLICT, LOADED, STORED, SUPERSEDED, UNCHANGED, decide
 from features.ingest.intake.known import Known, key_hash
+from features.ingest.intake.packing import packed
 from features.ingest.intake.staging import Staged
 from features.ingest.intake.stored_index import StoredIndex
 from features.ingest.mapped import Counts, Derive, Plausible
@@ -209,7 +210,7 @@ class Settling:
         entries = refusals.entries(
             failures, kept, feed.table, feed=feed.name, source_code=feed.source_code, waiting=waiting
         )
-        self._refused.append(entries)
+        self._refused.append(packed(entries))
         if sum(held.height for held in self._refused) >= _REFUSED_AT_ONCE:
             self.write_refused()
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
+from features.ingest.intake.packing import packed
+
 BUCKETS = 64
 HELD_ROWS = 400_000
 HELD_BYTES = 160 << 20
@@ -41,7 +43,7 @@ class Staged:
         """Take rows; frames may differ in their columns."""
         if rows.is_empty():
             return
-        self._held.append(rows)
+        self._held.append(packed(rows))
         self.height += rows.height
         held = sum(frame.height for frame in self._held)
         if held >= HELD_ROWS or sum(frame.estimated_size() for frame in self._held) >= HELD_BYTES:
