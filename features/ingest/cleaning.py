@@ -47,7 +47,7 @@ _RATE = re.compile(rf"[^\d]*?({_NUMBER})([%‰])[^\d%‰]*")
 _RATE_WORDS = re.compile(r"[%‰]|下浮|上浮|费率|折扣|优惠率|让利|\d折")
 _HAN_NUMERALS = re.compile(r"[零〇一二三四五六七八九壹贰叁肆伍陆柒捌玖拾佰仟]")
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:\.\d+)?[eE][+-]?\d+")
-_USCC = re.compile(r"[0-9A-HJ-NPQRTUWXY]{2}\d{6}[0-9A-HJ-NPQRTUWXY]{10}")
+_USCC = re.compile(r"[0-9A-HJ-NPQRTUWXY]{2}[0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}")
 
 
 @dataclass(frozen=True)

@@ -121,10 +121,11 @@ def _ingest(code: str, path: Path | None, home: Path, output: Literal["table", "
     landing = home / LANDING if code == ALL else home / LANDING / code
     delivered = [one for one in folders(code, path or landing) if _may_load(code, one[0], home)]
     keys = load_keys(home, os.environ)
+    landed = {feed.code: feed.files(folder) for one, folder in delivered for feed in one.feeds}
     with _shown() as bar:
         done = ingest(home, delivered, keys=keys, loaded_at=now(), progress=_advancing(bar))
     if path is None:
-        _clear(delivered, done)
+        _clear(landed, done)
     seconds = round(time.monotonic() - started, 3)
     if output == "json":
         typer.echo(json.dumps(_as_json(code, done, seconds), ensure_ascii=False))
@@ -150,15 +151,19 @@ def _may_load(code: str, one: Source, home: Path) -> bool:
     return False
 
 
-def _clear(delivered: Iterable[tuple[Source, Path]], done: Ingested) -> None:
-    """Remove landed files that are loaded: they hold personal data in clear, and what was refused is kept."""
+def _clear(landed: Mapping[str, Iterable[Path]], done: Ingested) -> None:
+    """Remove landed files that are loaded: they hold personal data in clear, and what was refused is kept.
+
+    Args:
+        landed: by feed, the files that lay there before the load; what has landed since is for the next one.
+        done: what became of the load.
+    """
     kept = {(problem.feed.partition("/")[0], problem.file) for problem in done.problems}
     stopped = {one.feed.code for one in done.feeds if one.stopped}
-    for one, folder in delivered:
-        for feed in one.feeds:
-            for path in feed.files(folder) if feed.code not in stopped else ():
-                if (one.code, path.name) not in kept:
-                    path.unlink()
+    for code, files_of in landed.items():
+        for path in files_of if code not in stopped else ():
+            if (code.partition("/")[0], path.name) not in kept:
+                path.unlink()
 
 
 def _shown() -> Progress:

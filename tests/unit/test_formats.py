@@ -93,6 +93,27 @@ def test_numbers_of_csv_records_go_on_from_block_to_block(tmp_path: Path, monkey
     assert len(rows) + len(broken) == 100
 
 
+def test_a_csv_file_of_which_no_row_is_whole_loses_none(tmp_path: Path) -> None:
+    path = tmp_path / "bid-202403.csv"
+    path.write_text("a,b\n" + "1,2,\n" * 500, encoding="utf-8")
+
+    found = list(read_file(path, "csv", "utf-8", ()))
+
+    assert sum(chunk.rows.height for chunk in found) == 0
+    assert [one.place for chunk in found for one in chunk.broken] == [f"{path.name}:{n}" for n in range(1, 501)]
+
+
+def test_joined_chunks_end_at_records_that_are_none_and_at_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 10)
+    monkeypatch.setattr(chunks, "JOINED_BYTES", 1000)
+    nothing = pl.DataFrame(schema={"a": pl.String}), pl.Series(dtype=pl.String)
+    broken = [chunks.Chunk(*nothing, (Broken("p", "not_json", "x"),) * 6) for _ in range(4)]
+    wide = [chunks.Chunk(pl.DataFrame({"a": ["x" * 600]}), pl.Series(["p"])) for _ in range(3)]
+
+    assert [len(one.broken) for one in chunks.joined(broken)] == [6] * 4
+    assert [one.rows.height for one in chunks.joined(wide)] == [1] * 3
+
+
 def test_a_csv_file_in_another_encoding_names_both(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("编号,名称\n1,南充\n".encode("gb18030"))

@@ -130,6 +130,32 @@ def test_personal_numbers_are_stars_on_a_screen(text: str, shown: str) -> None:
     assert without_personal_numbers(text) == shown
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "+8613881700000",
+        "8613881700000",
+        "51130219900101123",
+        f"张三{NUMBER}1",
+        "6222021234567890123",
+        "6222021234567890",
+    ],
+)
+def test_personal_numbers_of_any_length_in_the_place_of_a_code_make_no_item(given: str) -> None:
+    found = organisation(given)
+
+    assert (found["reason"], found["item_id"]) == ("personal_number", None)
+
+
+@pytest.mark.parametrize("given", ["91511٣00MB1234567X", "５11302", "9151130٠٠٠"])
+def test_figures_of_other_scripts_are_no_code_and_break_nothing(given: str) -> None:
+    assert organisation(given)["org_id"] is None
+
+
+def test_a_masked_number_is_a_slip_of_nobody() -> None:
+    assert number_neighbours(["420502********1234", "", None], KEYS) == [[], [], []]
+
+
 def test_nothing_given_is_nothing_unresolved() -> None:
     assert organisation(None, None) == {"org_id": None, "repaired": False, "reason": None, "item_id": None}
     assert person(None, None)["reason"] is None

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from features.ingest.feed import source
+from features.ingest.formats.chunks import joined
 from features.ingest.formats.reading import read_file
 from features.ingest.identity.resolving import Known, hashed
 from features.ingest.keys import Keys
@@ -328,3 +329,14 @@ def test_lists_and_objects_come_as_json_or_joined(tmp_path: Path) -> None:
     found = _rows(_map(tmp_path, "S01", "expert", "\n".join([headings, *rows, ""]), encoding="gb18030"))
 
     assert [json.loads(row["specialty_codes"]) for row in found] == [["A01", "A02", "B03"], ["A01"]]
+
+
+def test_a_column_of_nothing_but_nulls_is_read_as_text(tmp_path: Path) -> None:
+    declared = source("P00").feed("attendance")
+    mapper = Mapper(declared, KEYS, Known("P00"))
+    path = tmp_path / "attendance-202403.parquet"
+    pl.DataFrame({name: pl.Series([None, None], dtype=pl.Null) for name in mapper.wanted}).write_parquet(path)
+
+    found = [mapper.map(chunk) for chunk in joined(read_file(path, "parquet", "utf-8", mapper.wanted))]
+
+    assert sum(one.batch.rows.height for one in found) == 2

@@ -75,3 +75,15 @@ def test_what_is_left_out_when_empty_is_missing_only_where_the_contract_demands_
         guard.conclude(optional_when_absent=True)
 
     assert stopped.value.column == "金额(元)"
+
+
+def test_words_of_a_list_are_shown_and_the_cells_of_a_slipped_column_are_not() -> None:
+    guard = _guard()
+    guard.watch(_judged(100, 100, 60, 待定=60))
+    with pytest.raises(FeedStoppedError, match="'待定' 60 times"):
+        guard.conclude(optional_when_absent=False)
+
+    guard = _guard()
+    guard.watch(_judged(100, 100, 60, **{f"张{n}": 2 for n in range(30)}))
+    with pytest.raises(FeedStoppedError, match="30 different words, not shown"):
+        guard.conclude(optional_when_absent=False)

@@ -12,6 +12,7 @@ from features.ingest.cleaning import clean_text
 
 CHUNK_ROWS = 50_000
 CHUNK_BYTES = 1 << 23
+JOINED_BYTES = 1 << 26
 RECORD_BYTES = 1 << 26
 """The longest single record that is read; what is held in memory when a bracket or quote never closes."""
 
@@ -96,17 +97,25 @@ def joined(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
     """
     held: list[Chunk] = []
     types: dict[str, pl.DataType] = {}
+    records = n_bytes = 0
     for chunk in chunks:
         if not chunk.rows.height and not chunk.broken:
             continue
         fits = all(types.get(name, dtype) == dtype for name, dtype in chunk.rows.schema.items())
-        if held and (not fits or sum(one.rows.height for one in held) + chunk.rows.height > CHUNK_ROWS):
+        size = (chunk.rows.height + len(chunk.broken), _bytes(chunk))
+        full = records + size[0] > CHUNK_ROWS or n_bytes + size[1] > JOINED_BYTES
+        if held and (full or not fits):
             yield _together(held)
-            held, types = [], {}
+            held, types, records, n_bytes = [], {}, 0, 0
         held.append(chunk)
+        records, n_bytes = records + size[0], n_bytes + size[1]
         types |= dict(chunk.rows.schema)
     if held:
         yield _together(held)
+
+
+def _bytes(chunk: Chunk) -> int:
+    return int(chunk.rows.estimated_size()) + sum(len(one.raw) for one in chunk.broken)
 
 
 def _together(held: list[Chunk]) -> Chunk:

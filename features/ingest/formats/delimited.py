@@ -45,6 +45,8 @@ def read_delimited(path: Path, encoding: str) -> Iterator[Chunk]:
                     part = slice(start, start + CHUNK_ROWS)
                     broken = _broken(path, refused, names) if start == 0 else ()
                     yield Chunk(rows[part], placed(path, numbers[part]), broken)
+            if broken := _broken(path, refused, names):  # a block of which no row is whole comes as no batch
+                yield Chunk(pl.DataFrame(schema=dict.fromkeys(names, pl.String)), pl.Series(dtype=pl.String), broken)
     except UnicodeDecodeError as error:
         raise _not_encoded(path, encoding, last) from error
     except pa.ArrowInvalid as error:

@@ -17,6 +17,7 @@ NUMBERS: dict[str, pl.DataType] = {"number": pl.String(), "reason": pl.String()}
 
 _FILLER = re.compile(r"[\s'`\-_.·\u2010-\u2015\u2212]+")
 _SIGNS_FOR_X = str.maketrans("×ХΧ✕", "XXXX")
+_AT_ONCE = 500
 _PLAIN = "^[0-9A-Za-z]*$"
 _WEIGHTS = np.array([2**place % 11 for place in range(17, 0, -1)], np.int64)
 _CHECK = np.frombuffer(b"10X98765432", np.uint8)
@@ -85,6 +86,10 @@ def check_digits(seventeen: pl.Series) -> pl.Series:
 
 def one_slip_off(numbers: Sequence[str]) -> list[list[str]]:
     """Return for each 18-digit number the right ones that one wrong figure, or two neighbours swapped, make of it."""
+    return [near for start in range(0, len(numbers), _AT_ONCE) for near in _near(numbers[start : start + _AT_ONCE])]
+
+
+def _near(numbers: Sequence[str]) -> list[list[str]]:
     near = pl.DataFrame({"near": [_slips(number) for number in numbers]}, {"near": pl.List(pl.String)})
     each = near.with_row_index("of").explode("near", empty_as_null=False)
     right = each.select("of", read_numbers(each.get_column("near")).get_column("number")).drop_nulls()
@@ -94,7 +99,7 @@ def one_slip_off(numbers: Sequence[str]) -> list[list[str]]:
 
 def _slips(number: str) -> list[str]:
     digits = "0123456789"
-    if not number:
+    if len(number) != LENGTH or not number.isascii() or sum(not one.isdigit() for one in number[:17]) > 1:
         return []
     one_off = {number[:at] + digit + number[at + 1 :] for at in range(17) for digit in digits}
     one_off |= {number[:17] + last for last in digits + "X"}

@@ -64,7 +64,7 @@ PERSONS: dict[str, pl.DataType] = {
 }
 
 _NO_ITEM = ("personal_number",)
-_PERSONAL_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:\d{15,19}[Xx]?|1[3-9]\d{9})(?![0-9A-Za-z])")
+_PERSONAL_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:[0-9]{15,19}[Xx]?|(?:86)?1[3-9][0-9]{9})(?![0-9A-Za-z])")
 """An identity number, an account or a mobile phone, wherever it stands."""
 _NEVER_IN_CODES = str.maketrans("OIZSV", "0125U")
 _MASKED = re.compile(r"[*＊]|[xX]{3}")
@@ -247,7 +247,7 @@ def _read_code(tidy: str) -> _Code:
     mended = read_uscc(tidy.translate(_NEVER_IN_CODES))
     if mended:
         return _Code(tidy, mended, repaired=True)
-    if re.fullmatch(r"\d{6}[0-9A-Z]{8}[\dX]|[0-9A-Z]{8}[\dX]", tidy) and _legacy_check(tidy[-9:]):
+    if re.fullmatch("[0-9]{6}[0-9A-Z]{8}[0-9X]|[0-9A-Z]{8}[0-9X]", tidy) and _legacy_check(tidy[-9:]):
         return _Code(tidy, reason="unknown_legacy_code")
     if _like_personal_number(tidy):
         return _Code(tidy, reason="personal_number")
@@ -276,10 +276,11 @@ def _carriers(org_ids: pl.Series, legacy: list[str]) -> dict[str, str | None]:
 
 def _like_personal_number(tidy: str) -> bool:
     """Tell whether a value is a mobile phone or an identity number, with a slip or without: it is never stored."""
-    if re.fullmatch(r"1[3-9]\d{9}", tidy):
+    if re.fullmatch(r"(?:\+|00)?(?:86)?1[3-9][0-9]{9}", tidy):
         return True
-    if not re.fullmatch(r"\d{17}[\dX]|\d{15}", tidy):
-        return False
+    if not re.fullmatch("[0-9]{17}[0-9X]|[0-9]{15}", tidy):
+        # A number a digit short, an account, or one within other text; a wrong credit code has 18 figures and letters.
+        return bool(re.search("[0-9]{15}", tidy)) and not re.fullmatch("[0-9A-Z]{18}|[0-9A-Z]{15}", tidy)
     year, rest = (int(tidy[6:10]), tidy[10:14]) if len(tidy) == LENGTH else (1900 + int(tidy[6:8]), tidy[8:12])
     return FIRST_YEAR <= year <= LAST_YEAR and 1 <= int(rest[:2]) <= 12 and 1 <= int(rest[2:]) <= 31
 

@@ -32,6 +32,7 @@ Watch = Callable[[str, pl.DataFrame], None]
 ROW, RECORD, WAITS, FEED = "_row", "_record", "_waits", "_feed"
 """Of a staged row: its number in the delivery, where it stood, the column for which it waits, its feed."""
 _REFUSED_AT_ONCE = 50_000
+_REFUSED_BYTES = 64 << 20
 
 
 def ignored(_fate: str, _rows: pl.DataFrame) -> None:
@@ -211,7 +212,8 @@ class Settling:
             failures, kept, feed.table, feed=feed.name, source_code=feed.source_code, waiting=waiting
         )
         self._refused.append(packed(entries))
-        if sum(held.height for held in self._refused) >= _REFUSED_AT_ONCE:
+        size = sum(int(held.estimated_size()) for held in self._refused)
+        if size >= _REFUSED_BYTES or sum(held.height for held in self._refused) >= _REFUSED_AT_ONCE:
             self.write_refused()
 
     def write_refused(self) -> None:

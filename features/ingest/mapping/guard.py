@@ -8,11 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from features.errors import SmokeError
+from features.ingest.identity.resolving import without_personal_numbers
 
 ROWS_MIN = 20
 SHARE_MIN = 0.2
 """A column has changed when this many of its cells in one file, and this share of those that are not empty, are bad."""
 SHOWN = 3
+WORDS_MAX = 20
+"""Different unknown words above which they are not the words of a list but another column's cells, names perhaps."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,7 @@ class FileGuard:
                 raise self._stopped(name, f"not one value in {self.records:,} records", wanted.what, _MEND_HEADING)
             failed, given = self._failed.get(name, 0), self._given.get(name, 0)
             if failed >= ROWS_MIN and failed >= SHARE_MIN * given:
-                words = sorted(self._unknown.get(name, {}).items(), key=lambda one: (-one[1], one[0]))[:SHOWN]
-                what = f" ({', '.join(f'{word!r} {count:,} times' for word, count in words)})" if words else ""
+                what = _unknown_words(self._unknown.get(name, {}))
                 raise self._stopped(
                     name, f"{failed:,} of {given:,} cells that do not read{what}", wanted.what, wanted.mend
                 )
@@ -136,6 +138,16 @@ class FileGuard:
 
 
 _MEND_HEADING = "have the source deliver it again, or give the new heading under `headings:` in the feed's declaration."
+
+
+def _unknown_words(met: Mapping[str, int]) -> str:
+    """Return the unknown words of a closed list for a message; many different ones are no list but another column."""
+    if not met:
+        return ""
+    if len(met) > WORDS_MAX:
+        return f" ({len(met):,} different words, not shown)"
+    words = sorted(met.items(), key=lambda one: (-one[1], one[0]))[:SHOWN]
+    return f" ({', '.join(f'{without_personal_numbers(word)!r} {count:,} times' for word, count in words)})"
 
 
 def _listed(names: Sequence[str]) -> str:

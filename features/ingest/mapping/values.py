@@ -61,6 +61,8 @@ REASON_OF: Mapping[Transform, Reason] = {
 
 def tidied(delivered: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Return a cell with blanks around text gone and blank text null; lists of text are joined by ``;``."""
+    if dtype == pl.Null:
+        return delivered.cast(pl.String)
     if dtype == pl.String:
         text = delivered.str.strip_chars()
         return pl.when(text != "").then(text)

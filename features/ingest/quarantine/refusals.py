@@ -18,7 +18,9 @@ _UNSPECIFIC = ("The record was refused: {reason}.", "correct it at the source.")
 
 def place_of(record: pl.Expr) -> pl.Expr:
     """Return where a record stood from what an entry calls it: the place, without the key in brackets."""
-    return record.str.replace(r" \([^()]*\)$", "")
+    numbered = record.str.contains(r":\d+ \(")  # a key may hold brackets itself: 局(2024)1
+    whole = record.str.replace(r"(?s)^(.*?:\d+) \(.*\)$", "${1}")
+    return pl.when(numbered).then(whole).otherwise(record.str.replace(r" \([^()]*\)$", ""))
 
 
 def entries(
@@ -44,7 +46,8 @@ def entries(
     cut = pl.when(value.str.len_chars() <= VALUE_MAX).then(value).otherwise(value.str.slice(0, VALUE_MAX - 1) + "…")
     hidden = (value != "") & (pl.col("field") != "") & ~pl.col("field").is_in(shown)
     place = pl.col("place").str
-    named = pl.when(pl.col("key").is_null()).then("place").otherwise(pl.format("{} ({})", "place", "key"))
+    key = pl.col("key").map_elements(without_personal_numbers, return_dtype=pl.String)
+    named = pl.when(key.is_null()).then("place").otherwise(pl.format("{} ({})", "place", key))
     return (
         failures.join(rows, on="row", how="left", maintain_order="left")
         .join(said, on=["field", "reason"], how="left", maintain_order="left")
