@@ -95,5 +95,5 @@ def _text(frame: pl.DataFrame, format: Format) -> str:  # noqa: A002
         tbl_hide_column_data_types=True,
         fmt_str_lengths=60,
     ):
-        more = f"\n{ON_SCREEN} of {frame.height:,} rows; --out FILE gives all." if frame.height > ON_SCREEN else ""
+        more = f"\n{ON_SCREEN} of {frame.height:,} rows; --format csv gives all." if frame.height > ON_SCREEN else ""
         return str(frame.head(ON_SCREEN).with_columns(to_the_second)) + more

@@ -22,12 +22,12 @@ from rich.table import Table as Grid
 from features.clock import now
 from features.errors import InputError
 from features.ingest.identity.resolving import without_personal_numbers
-from features.ingest.keys import load_keys
+from features.ingest.keys import KEY_FILE, load_keys
 from features.ingest.ocds.files import SOURCE as OCDS
 from features.ingest.ocds.files import Delivery
 from features.ingest.ocds.loading import Loaded, load_ocds, replay_ocds
 from features.ingest.ocds.publishers import BidsPublished, publishers
-from features.ingest.quarantine.entries import MASK, Quarantine, masked
+from features.ingest.quarantine.entries import MASK, SEALED, Quarantine, masked
 from features.ingest.quarantine.sealing import seal_of
 from features.ingest.replay_feeds import replay_feed_records
 from features.ingest.sources_command import add_ingest_commands
@@ -152,6 +152,11 @@ def replay(
         raise InputError("Which entries is not said.", field="id", mend="give --id ID or --all.")
     seal = seal_of(home, os.environ)
     started, moment, quarantine = time.monotonic(), now(), Quarantine(home, seal)
+    asked = quarantine.list().filter(pl.lit(every) | pl.col("id").is_in(ids or []))
+    sealed = asked.filter(raw_encoding=SEALED).height if seal is None and mended is None else 0
+    if sealed:
+        mend = "set SMOKE_KEY_FILE to the keys that they were loaded under."
+        raise InputError(f"{sealed:,} open entries are sealed.", field=KEY_FILE, mend=mend)
     pending = _pending(quarantine, ids) if mended is None else _mended(quarantine, ids or [], mended)
     absent = set(ids or []).difference(*[entries.get_column("id") for entries in pending.values()])
     if absent:

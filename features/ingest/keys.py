@@ -79,11 +79,14 @@ def new_key_file(file: Path) -> None:
     """Write a file with two fresh random keys, readable by its owner only; never over another file.
 
     Raises:
-        InputError: the file is there already, its folder is not, or it would lie in a git checkout.
+        InputError: the file is there already, its folder cannot be made, or it would lie in a git checkout.
     """
-    if not file.absolute().parent.is_dir():
-        raise InputError(f"There is no folder {file.absolute().parent}.", field="--out", mend="make it first.")
     _refuse_checkout(file, "--out")
+    try:
+        file.absolute().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        mend = "name a file in a folder that can be made."
+        raise InputError(f"{file.absolute().parent} cannot be made.", field="--out", mend=mend) from error
     text = "".join(
         f"{name}={base64.b64encode(secrets.token_bytes(size)).decode()}\n"
         for name, size in ((HMAC_KEY, HMAC_BYTES), (DATA_KEY, DATA_BYTES))

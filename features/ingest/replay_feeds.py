@@ -1,6 +1,7 @@
 """Judges refused records of sources again, as they were delivered or mended, without reading the source."""
 
 import datetime as dt
+import json
 import uuid
 from pathlib import Path
 
@@ -17,11 +18,15 @@ from features.ingest.mapping.mapper import Mapper
 from features.ingest.mapping.records import delivered_again
 from features.ingest.quarantine.refusals import place_of
 from features.ingest.quarantine.sealing import Seal
+from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
 from features.tables.store import TableStore
 
 JUST_AFTER = dt.timedelta(microseconds=1)
 """By how much a record counts later whose value is mended: it was loaded without it, and the mended one must stand."""
+
+TYPED = '"source_code":'
+"""Stands in records that are kept in the contract's shape, and in none that a source delivers."""
 
 
 def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded_at: dt.datetime) -> list[str]:
@@ -46,16 +51,17 @@ def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded
             own = placed.filter(pl.col("feed") == feed.code)
             page = books.page(feed.source, feed.code, feed.table, automatic=feed.automatic)
             mapper = Mapper(feed, keys, read_known(store, feed.source))
-            batch = _mended(mapper, own)
+            typed = pl.col("raw").str.contains(TYPED, literal=True)
+            batches = [_mended(mapper, own.filter(~typed)), _typed(feed.table, own.filter(typed))]
             again = refused.setdefault(feed.code, set())
             intake.take(
                 feed.table,
-                [batch],
+                batches,
                 source_code=feed.source,
                 feed=feed.code,
                 watch=noting_replay(page, again),
             )
-            settled += own.filter(~_still_wrong(own, batch)).get_column("id").to_list()
+            settled += own.filter(~_still_wrong(own, batches[0])).get_column("id").to_list()
         intake.finish()
         books.close()
         again = [f"{code} {place}" for code, places in refused.items() for place in places]
@@ -82,6 +88,18 @@ def _mended(mapper: Mapper, entries: pl.DataFrame) -> MappedBatch:
     rows = batch.rows.with_columns(valid_from_ts=later)
     # The same text is refused again under the same id, so that no second entry comes to be.
     return MappedBatch(rows, batch.places, lambda at: [raws[one] for one in at], batch.failures, batch.introduced)
+
+
+def _typed(table: type[Table], entries: pl.DataFrame) -> MappedBatch:
+    """Return records that are kept in the contract's shape: they were refused once they had been mapped."""
+    rows = entries.unique(["place", "raw"], maintain_order=True)
+    raws = rows.get_column("raw").to_list()
+    kept = {table.key()}.union(*map(json.loads, raws))
+    columns = [*table.column_names(), "source_record_id", "valid_from_ts", "source_code"]
+    # Empty cells stay, so that what is refused again is the same text, and no second entry comes to be.
+    shape = pl.Struct({name: pl.String for name in columns if name in kept})
+    cells = rows.get_column("raw").str.json_decode(shape).struct.unnest()
+    return MappedBatch(cells, rows.get_column("place"), lambda at: [raws[one] for one in at])
 
 
 def _still_wrong(entries: pl.DataFrame, batch: MappedBatch) -> pl.Series:

@@ -340,6 +340,28 @@ def test_a_refused_record_is_mended_and_taken_without_its_source(
     assert Quarantine(home).list().is_empty()
 
 
+def test_replay_of_what_was_refused_after_it_was_mapped_refuses_the_same_and_nothing_else(
+    city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    department = {"部门编号": "D(2)1", "部门类别": "发展改革", "层级": "市级", "区划": "511300"}
+    for month, name in (("202404", "另一局"), ("202405", "某局")):
+        _json_lines(city / "P00" / f"department-{month}.jsonl", {**department, "部门名称": name})
+        _ingest(capsys, "all", city, home)
+    before = Quarantine(home).list().select("id", "record", "reason")
+    assert set(before["reason"]) == {"conflicting_duplicate"}
+
+    code, said, _ = _run(capsys, "quarantine", "replay", "--all", "--home", str(home), "--format", "json")
+
+    assert (code, said["replayed"], said["taken"]) == (0, before.height, 0)
+    assert Quarantine(home).list().select("id", "record", "reason").equals(before)
+    for name in KEYS:
+        monkeypatch.delenv(name)
+    code, _, error = _run(capsys, "quarantine", "replay", "--all", "--home", str(home))
+    assert code == 1
+    assert "sealed" in error
+
+
 def test_a_value_that_a_person_has_decided_upon_is_filled_in_by_replay(
     city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
