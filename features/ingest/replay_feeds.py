@@ -52,7 +52,8 @@ def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded
             page = books.page(feed.source, feed.code, feed.table, automatic=feed.automatic)
             mapper = Mapper(feed, keys, read_known(store, feed.source))
             typed = pl.col("raw").str.contains(TYPED, literal=True)
-            batches = [_mended(mapper, own.filter(~typed)), _typed(feed.table, own.filter(typed))]
+            mapped, kept = _mended(mapper, own.filter(~typed)), own.filter(typed)
+            batches = [mapped, _typed(feed.table, kept)] if kept.height else [mapped]
             again = refused.setdefault(feed.code, set())
             intake.take(
                 feed.table,
@@ -61,7 +62,7 @@ def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded
                 feed=feed.code,
                 watch=noting_replay(page, again),
             )
-            settled += own.filter(~_still_wrong(own, batches[0])).get_column("id").to_list()
+            settled += own.filter(~_still_wrong(own, mapped)).get_column("id").to_list()
         intake.finish()
         books.close()
         again = [f"{code} {place}" for code, places in refused.items() for place in places]
