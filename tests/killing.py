@@ -45,7 +45,12 @@ def killed_once(
     limit = time.monotonic() + patience_seconds
     while process.poll() is None and not reached() and time.monotonic() < limit:
         time.sleep(0.001)
-    time.sleep(pause)
+    return killed_in(pause, process)
+
+
+def killed_in(seconds: float, process: subprocess.Popen[Any]) -> bool:
+    """Kill a process so many seconds from now; tell whether it was still at work."""
+    time.sleep(seconds)
     was_at_work = process.poll() is None
     process.kill()
     process.wait()

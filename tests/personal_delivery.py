@@ -8,30 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from stdnum.cn import ric, uscc
+
+from tests.check_digits import credit_code, identity_number
 
 CHANGED, CHANGED_ISO = "2026-01-01 08:00:00", "2026-01-01T08:00:00+08:00"
 Row = Mapping[str, object]
-
-
-def checked_number(seventeen: str) -> str:
-    """Complete an identity number by its check digit."""
-    return seventeen + ric.calc_check_digit(seventeen + "0")
-
-
-def checked_code(seventeen: str) -> str:
-    """Complete a credit code by its check digit."""
-    return seventeen + uscc.calc_check_digit(seventeen)
 
 
 @dataclass(frozen=True)
 class Planted:
     """Values that stand nowhere but in the delivery, each unlike anything else."""
 
-    number: str = checked_number("51132319871123456")
+    number: str = identity_number("51132319871123456")
     slipped: str = "511323198709234569"
     old_number: str = "511323871123456"
-    other_number: str = checked_number("51138119930704218")
+    other_number: str = identity_number("51138119930704218")
     phone: str = "13981746205"
     account: str = "6228480469913570246"
     email: str = "li.zhen.7731@example.cn"
@@ -44,7 +35,7 @@ class Planted:
 
 
 PLANTED = Planted()
-FIRM, OTHER_FIRM = checked_code("91511300MA62960B0"), checked_code("91511300MA6KT77X0")
+FIRM, OTHER_FIRM = credit_code("91511300MA62960B0"), credit_code("91511300MA6KT77X0")
 BID = (
     "投标编号 标段编号 招标/采购编号 投标人名称 投标人统一社会信用代码 是否联合体 联合体成员 投标报价(元) 递交时间 "
     "上传IP 解密IP CA证书序列号 投标状态 否决原因 总得分 价格得分 名次 承诺工期 拟派项目负责人姓名 "

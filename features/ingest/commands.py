@@ -152,11 +152,8 @@ def replay(
         raise InputError("Which entries is not said.", field="id", mend="give --id ID or --all.")
     seal = seal_of(home, os.environ)
     started, moment, quarantine = time.monotonic(), now(), Quarantine(home, seal)
-    asked = quarantine.list().filter(pl.lit(every) | pl.col("id").is_in(ids or []))
-    sealed = asked.filter(raw_encoding=SEALED).height if seal is None and mended is None else 0
-    if sealed:
-        mend = "set SMOKE_KEY_FILE to the keys that they were loaded under."
-        raise InputError(f"{sealed:,} open entries are sealed.", field=KEY_FILE, mend=mend)
+    if seal is None and mended is None:
+        _refuse_sealed(quarantine, ids)
     pending = _pending(quarantine, ids) if mended is None else _mended(quarantine, ids or [], mended)
     absent = set(ids or []).difference(*[entries.get_column("id") for entries in pending.values()])
     if absent:
@@ -197,6 +194,15 @@ def _reading(file: Path) -> Generator[Delivery]:
 
 def _counts(loaded: Loaded) -> dict[str, int]:
     return {**asdict(loaded.counts), "rows_quarantined": loaded.rows, "values_quarantined": loaded.values}
+
+
+def _refuse_sealed(quarantine: Quarantine, ids: Sequence[str] | None) -> None:
+    """Say so where entries cannot be opened without the key, rather than pass them over."""
+    sealed = quarantine.list().filter(pl.col("raw_encoding") == SEALED)
+    count = sealed.filter(pl.col("id").is_in(ids)).height if ids else sealed.height
+    if count:
+        mend = "set SMOKE_KEY_FILE to the keys that they were loaded under."
+        raise InputError(f"{count:,} open entries are sealed.", field=KEY_FILE, mend=mend)
 
 
 def _pending(quarantine: Quarantine, ids: Sequence[str] | None) -> dict[str, pl.DataFrame]:

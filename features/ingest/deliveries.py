@@ -59,7 +59,7 @@ class FeedOutcome:
 
     Attributes:
         feed: the feed.
-        files: how many it delivered.
+        files: what it delivered.
         counts: of records.
         stopped: whether its interface was found changed; its records are in no count.
         seconds: from its first file to its last.
@@ -67,7 +67,7 @@ class FeedOutcome:
     """
 
     feed: Feed
-    files: int
+    files: Sequence[Path]
     counts: Counts = field(default_factory=Counts)
     stopped: bool = False
     seconds: float = 0.0
@@ -175,7 +175,7 @@ class _Run:
 
     def load(self, feed: Feed, files: Sequence[Path]) -> None:
         """Load the files of a feed, once they have been found to be what was agreed."""
-        started, outcome = time.monotonic(), FeedOutcome(feed, len(files))
+        started, outcome = time.monotonic(), FeedOutcome(feed, files)
         self.outcome.feeds.append(outcome)
         page = self.books.page(feed.source, feed.code, feed.table, automatic=feed.automatic)
         mapper = Mapper(feed, self.keys, read_known(self.store, feed.source))

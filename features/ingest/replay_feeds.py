@@ -16,7 +16,7 @@ from features.ingest.keys import Keys
 from features.ingest.mapped import MappedBatch
 from features.ingest.mapping.mapper import Mapper
 from features.ingest.mapping.records import delivered_again
-from features.ingest.quarantine.refusals import place_of
+from features.ingest.quarantine.refusals import place_of, shape
 from features.ingest.quarantine.sealing import Seal
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
@@ -96,10 +96,9 @@ def _typed(table: type[Table], entries: pl.DataFrame) -> MappedBatch:
     rows = entries.unique(["place", "raw"], maintain_order=True)
     raws = rows.get_column("raw").to_list()
     kept = {table.key()}.union(*map(json.loads, raws))
-    columns = [*table.column_names(), "source_record_id", "valid_from_ts", "source_code"]
     # Empty cells stay, so that what is refused again is the same text, and no second entry comes to be.
-    shape = pl.Struct({name: pl.String for name in columns if name in kept})
-    cells = rows.get_column("raw").str.json_decode(shape).struct.unnest()
+    given = pl.Struct({name: pl.String for name in shape(table) if name in kept})
+    cells = rows.get_column("raw").str.json_decode(given).struct.unnest()
     return MappedBatch(cells, rows.get_column("place"), lambda at: [raws[one] for one in at])
 
 

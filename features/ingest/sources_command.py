@@ -121,11 +121,10 @@ def _ingest(code: str, path: Path | None, home: Path, output: Literal["table", "
     landing = home / LANDING if code == ALL else home / LANDING / code
     delivered = [one for one in folders(code, path or landing) if _may_load(code, one[0], home)]
     keys = load_keys(home, os.environ)
-    landed = {feed.code: feed.files(folder) for one, folder in delivered for feed in one.feeds}
     with _shown() as bar:
         done = ingest(home, delivered, keys=keys, loaded_at=now(), progress=_advancing(bar))
     if path is None:
-        _clear(landed, done)
+        _clear(done)
     seconds = round(time.monotonic() - started, 3)
     if output == "json":
         typer.echo(json.dumps(_as_json(code, done, seconds), ensure_ascii=False))
@@ -151,18 +150,15 @@ def _may_load(code: str, one: Source, home: Path) -> bool:
     return False
 
 
-def _clear(landed: Mapping[str, Iterable[Path]], done: Ingested) -> None:
+def _clear(done: Ingested) -> None:
     """Remove landed files that are loaded: they hold personal data in clear, and what was refused is kept.
 
-    Args:
-        landed: by feed, the files that lay there before the load; what has landed since is for the next one.
-        done: what became of the load.
+    Those that were read, no others: what lands during a load is for the next one.
     """
     kept = {(problem.feed.partition("/")[0], problem.file) for problem in done.problems}
-    stopped = {one.feed.code for one in done.feeds if one.stopped}
-    for code, files_of in landed.items():
-        for path in files_of if code not in stopped else ():
-            if (code.partition("/")[0], path.name) not in kept:
+    for one in done.feeds:
+        for path in one.files if not one.stopped else ():
+            if (one.feed.source, path.name) not in kept:
                 path.unlink()
 
 
@@ -217,7 +213,7 @@ def _feeds(outcomes: Iterable[FeedOutcome], code: str) -> dict[str, object]:
         one.feed.name: {
             **asdict(one.counts),
             "table": one.feed.table.NAME,
-            "files": one.files,
+            "files": len(one.files),
             "stopped": one.stopped,
             "unexpected": sorted(one.unexpected),
             "seconds": round(one.seconds, 3),
@@ -230,12 +226,11 @@ def _feeds(outcomes: Iterable[FeedOutcome], code: str) -> dict[str, object]:
 def _as_grid(done: Ingested) -> Grid:
     grid = Grid("feed", "files", *asdict(Counts()), "seconds", box=None)
     for column in grid.columns:
-        column.no_wrap = True
         column.justify = "left" if column.header == "feed" else "right"
     for one in done.feeds:
         counts = ["stopped", "", "", "", ""] if one.stopped else [f"{n:,}" for n in asdict(one.counts).values()]
-        grid.add_row(one.feed.code, str(one.files), *counts, f"{one.seconds:.1f}")
+        grid.add_row(one.feed.code, str(len(one.files)), *counts, f"{one.seconds:.1f}")
     total = [f"{n:,}" for n in asdict(done.counts()).values()]
     seconds = sum(one.seconds for one in done.feeds)
-    grid.add_row("all", str(sum(one.files for one in done.feeds)), *total, f"{seconds:.1f}")
+    grid.add_row("all", str(sum(len(one.files) for one in done.feeds)), *total, f"{seconds:.1f}")
     return grid

@@ -14,7 +14,7 @@ from features.errors import InputError
 from features.ingest.books.ledger import Books, noting_replay
 from features.ingest.demands import derives, plausibles
 from features.ingest.intake.run import MAPPING_FAILURES, Counts, Intake, MappedBatch
-from features.ingest.quarantine.refusals import place_of
+from features.ingest.quarantine.refusals import place_of, shape
 from features.ingest.quarantine.sealing import Seal
 from features.ingest.table_files import Batch, FileProblem, TableFile, find_files
 from features.tables.columns import Table
@@ -188,7 +188,7 @@ def _raw_batches(entries: pl.DataFrame, table: type[Table]) -> Iterator[MappedBa
         if isinstance(cells.get("cells"), list):
             uneven[place] = cells["cells"]
         rows.append({name: None if cell is None else str(cell) for name, cell in cells.items()})
-    names = list(dict.fromkeys([*table.column_names(), "source_record_id", "valid_from_ts", "source_code"]))
+    names = shape(table)
     frame = pl.DataFrame(
         [{name: row.get(name) for name in names} for row in rows], schema=dict.fromkeys(names, pl.String)
     )

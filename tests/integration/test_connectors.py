@@ -1,6 +1,7 @@
 """Deliveries of sources, written literally, go through the commands: loaded, stopped, refused, mended, again."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 import xlsxwriter
 
 import smoke
+from features.ingest import sources_command
+from features.ingest.deliveries import ingest
 from features.ingest.identity.work_items import WorkItems
 from features.ingest.quarantine.entries import Quarantine
 from features.ingest.quarantine.sealing import Seal
@@ -214,6 +217,25 @@ def test_the_printed_figures_sum_up_and_are_whole_on_a_narrow_terminal(
     assert {len(line) for line in (heading, *feeds, total)} == {len(heading)}
     for place, name in enumerate(heading[1:-1], 1):
         assert int(total[place]) == sum(int(feed[place]) for feed in feeds), name
+
+
+def test_a_file_that_lands_during_a_load_is_left_for_the_next(
+    city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landed = tmp_path / "home" / "landing" / "P00"
+    shutil.copytree(city / "P00", landed)
+    late = landed / "region-202404.jsonl"
+
+    def while_more_lands(*given: Any, **named: Any) -> Any:
+        done = ingest(*given, **named)
+        _json_lines(late, {"区划代码": "511303", "区划名称": "高坪区", "层级": "县（市、区）", "上级区划": "511300"})
+        return done
+
+    monkeypatch.setattr(sources_command, "ingest", while_more_lands)
+
+    assert smoke.run(["ingest", "P00", "--home", str(tmp_path / "home")]) == 0
+
+    assert list(landed.iterdir()) == [late]
 
 
 def test_a_project_that_comes_after_its_tenders_releases_them(

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from stdnum.cn import ric, uscc
 
 import smoke
 from features.clock import SHANGHAI
@@ -13,13 +12,14 @@ from features.ingest.identity.work_items import WorkItems, read_known, sightings
 from features.ingest.keys import Keys
 from features.tables.organisations import Organisation, Person
 from features.tables.store import TableStore, TableWriter
+from tests.check_digits import credit_code, identity_number
 
 KEYS = Keys(bytes(range(32)), bytes(range(100, 164)))
 MORNING = dt.datetime(2026, 1, 1, 8, tzinfo=SHANGHAI)
 EVENING = MORNING + dt.timedelta(hours=12)
 FIRM, NAME = "91440300708461136T", "南充市鑫源建筑工程有限公司"
-NUMBER = "51130219900101123" + ric.calc_check_digit("511302199001011230")
-OTHER, OTHER_NAME = "91511300MA62960B0" + uscc.calc_check_digit("91511300MA62960B0"), "嘉陵区华兴劳务有限公司"
+NUMBER = identity_number("51130219900101123")
+OTHER, OTHER_NAME = credit_code("91511300MA62960B0"), "嘉陵区华兴劳务有限公司"
 
 
 def upsert(home: Path, table: type[Organisation | Person], source: str, *rows: dict[str, object]) -> None:

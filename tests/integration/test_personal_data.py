@@ -10,7 +10,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from stdnum.cn import ric
 
 import smoke
 from features.clock import SHANGHAI
@@ -26,13 +25,14 @@ from features.tables.source import read_source_tables
 from features.tables.store import TableStore, TableWriter
 from features.tables.tendering import Lot
 from tests import personal_delivery
+from tests.check_digits import identity_number
 from tests.labelled_auctions import load_auctions
 from training.fit import CANDIDATES
 
 KEYS = Keys(bytes(range(32)), bytes(range(100, 164)))
 MORNING = dt.datetime(2026, 1, 1, 8, tzinfo=SHANGHAI)
 SEVENTEEN = "51132319871123456"
-NUMBER = SEVENTEEN + ric.calc_check_digit(SEVENTEEN + "0")
+NUMBER = identity_number(SEVENTEEN)
 SLIPPED = NUMBER[:10] + "09" + NUMBER[12:]
 OLD_NUMBER = SEVENTEEN[:6] + SEVENTEEN[8:]
 PHONE, ACCOUNT, EMAIL = "13981746205", "6228480469913570246", "li.zhen.7731@example.cn"

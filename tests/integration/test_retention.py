@@ -37,6 +37,7 @@ from features.tables.results import SmokeIndex
 from features.tables.retention import checked, purged_columns, rules, without_expired_values
 from features.tables.site import Attendance, KeyPersonnel
 from features.tables.store import TableStore
+from tests.killing import killed_in
 
 ROOT = Path(__file__).parents[2]
 AT = dt.datetime(2026, 7, 1, 3, tzinfo=SHANGHAI)
@@ -411,11 +412,7 @@ def killed_once_written(home: Path, changes: int, pause: float) -> bool:
         changed += len(fresh ^ seen)
         seen = fresh
         time.sleep(0.001)
-    time.sleep(pause)
-    at_work = process.poll() is None
-    process.kill()
-    process.wait()
-    return at_work
+    return killed_in(pause, process)
 
 
 def names(home: Path) -> set[str]:

@@ -7,7 +7,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from hypothesis import given
 from hypothesis import strategies as st
-from stdnum.cn import ric, uscc
+from stdnum.cn import ric
 from stdnum.exceptions import InvalidComponent
 
 from features.ingest.identity.numbers import read_numbers
@@ -27,6 +27,7 @@ from features.ingest.identity.resolving import (
     without_personal_numbers,
 )
 from features.ingest.keys import Keys
+from tests.check_digits import credit_code, identity_number
 
 KEYS = Keys(bytes(range(32)), bytes(range(100, 164)))
 KNOWN = Known("S01")
@@ -35,12 +36,8 @@ SAME_ORGANISATION_CODE = "91511300708461136"
 NUMBER = "51130219900101123"
 
 
-def code(seventeen: str) -> str:
-    return seventeen + uscc.calc_check_digit(seventeen)
-
-
 def number(seventeen: str = NUMBER) -> str:
-    return seventeen + ric.calc_check_digit(seventeen + "0")
+    return identity_number(seventeen)
 
 
 def organisation(given: str | None, name: str | None = "某公司", known: Known = KNOWN) -> dict[str, object]:
@@ -70,7 +67,7 @@ def test_a_code_in_any_form_is_the_same_organisation(given: str) -> None:
 
 
 def test_the_code_of_a_rural_collective_begins_with_a_letter() -> None:
-    collective = code("N2511302MF0123456")
+    collective = credit_code("N2511302MF0123456")
 
     assert organisation(collective)["org_id"] == collective
 
@@ -163,13 +160,13 @@ def test_nothing_given_is_nothing_unresolved() -> None:
 
 @pytest.mark.parametrize("legacy", ["708461136", "70846113-6", "440300708461136"])
 def test_a_legacy_code_is_the_one_known_organisation_that_carries_it(legacy: str) -> None:
-    known = Known("S01", organisations=pl.Series([REAL, code("91511300MA62960B0"), "E-1", None]))
+    known = Known("S01", organisations=pl.Series([REAL, credit_code("91511300MA62960B0"), "E-1", None]))
 
     assert organisation(legacy, known=known)["org_id"] == REAL
 
 
 def test_a_legacy_code_of_two_known_organisations_stays_unresolved() -> None:
-    known = Known("S01", organisations=pl.Series([REAL, code(SAME_ORGANISATION_CODE)]))
+    known = Known("S01", organisations=pl.Series([REAL, credit_code(SAME_ORGANISATION_CODE)]))
 
     found = organisation("708461136", known=known)
 
@@ -192,7 +189,7 @@ def test_a_decision_holds_for_its_source_code_and_name_alone() -> None:
 
 
 def test_a_decided_name_conflict_moves_the_rows_of_that_name_and_no_others() -> None:
-    other = code("91511300MA62960B0")
+    other = credit_code("91511300MA62960B0")
     known = Known("S01", decisions={conflict_item("S01", REAL, "另一公司"): other})
 
     assert organisation(REAL, "另一公司", known)["org_id"] == other

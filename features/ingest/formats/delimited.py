@@ -34,7 +34,8 @@ def read_delimited(path: Path, encoding: str) -> Iterator[Chunk]:
         delivered = _first_line(path, encoding)
         names = headings(path, delivered)
         refused: list[Any] = []
-        yield Chunk(pl.DataFrame(schema=dict.fromkeys(names, pl.String)), pl.Series(dtype=pl.String))
+        no_rows = pl.DataFrame(schema=dict.fromkeys(names, pl.String)), pl.Series(dtype=pl.String)
+        yield Chunk(*no_rows)
         with _opened(path, encoding, delivered, refused) as batches:
             for batch in batches:
                 rows = cast(pl.DataFrame, pl.from_arrow(pa.Table.from_batches([batch]))).rename(
@@ -46,7 +47,7 @@ def read_delimited(path: Path, encoding: str) -> Iterator[Chunk]:
                     broken = _broken(path, refused, names) if start == 0 else ()
                     yield Chunk(rows[part], placed(path, numbers[part]), broken)
             if broken := _broken(path, refused, names):  # a block of which no row is whole comes as no batch
-                yield Chunk(pl.DataFrame(schema=dict.fromkeys(names, pl.String)), pl.Series(dtype=pl.String), broken)
+                yield Chunk(*no_rows, broken)
     except UnicodeDecodeError as error:
         raise _not_encoded(path, encoding, last) from error
     except pa.ArrowInvalid as error:

@@ -116,7 +116,7 @@ def organisation_ids(codes: pl.Series, names: pl.Series, known: Known) -> pl.Dat
 
 
 def person_ids(id_numbers: pl.Series, names: pl.Series, keys: Keys, known: Known) -> pl.DataFrame:
-    """Resolve persons by resident identity number, as ``identity_numbers.read_numbers`` reads it.
+    """Resolve persons by resident identity number, as ``numbers.read_numbers`` reads it.
 
     Args:
         id_numbers: as delivered, in clear; null where none was given.
@@ -336,8 +336,6 @@ def _settle(
         return None, None, None
     if found is None and (reason in _NO_ITEM or _PERSONAL_NUMBER.search(name or "")):
         return None, reason, None
-    if found is not None and not known.decisions:
-        return found, None, None
     item = item_id(kind, known.source, given, name) if found is None else conflict_item(known.source, found, name)
     decided = known.decisions.get(item)
     if decided is not None:

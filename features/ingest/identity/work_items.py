@@ -45,7 +45,7 @@ SIGHTING_SCHEMA: dict[str, pl.DataType] = {
     "records": pl.List(pl.Int64()),
 }
 """One row a work item and feed in one batch. ``given`` is masked for persons; ``records`` are 64-bit digests of the ids
-of the records, so that a record delivered twice counts once; ``neighbours`` as ``identity.number_neighbours``."""
+of the records, so that a record delivered twice counts once; ``neighbours`` as ``resolving.number_neighbours``."""
 DECISION_SCHEMA: dict[str, pl.DataType] = {
     "item_id": pl.String(),
     "state": pl.String(),

@@ -217,8 +217,7 @@ class _Waiting:
 
 def _from_quarantine(table: type[Table], entries: pl.DataFrame) -> pl.DataFrame:
     """Return the typed rows of entries; what fits the contract no longer waits on."""
-    columns = [*table.column_names(), "source_record_id", "valid_from_ts", "source_code"]
-    cells = read_cells(refusals.from_text(entries.get_column("raw"), columns), table, whole=False)
+    cells = read_cells(refusals.from_text(entries.get_column("raw"), refusals.shape(table)), table, whole=False)
     origin = entries.select(
         pl.col("id").alias(ENTRY),
         pl.col("feed").alias(FEED),

@@ -400,8 +400,7 @@ def without_rows(rows: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
 
 def typed_records(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
     """Return place, key and raw of typed rows, raw in the contract's shape."""
-    columns = [*table.column_names(), "source_record_id", "valid_from_ts", "source_code"]
-    raw = pl.Series("raw", refusals.as_text(rows, columns), dtype=pl.String)
+    raw = pl.Series("raw", refusals.as_text(rows, refusals.shape(table)), dtype=pl.String)
     return rows.select(place=RECORD, key=pl.col(table.key()).cast(pl.String)).with_columns(raw)
 
 

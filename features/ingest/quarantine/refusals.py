@@ -11,9 +11,15 @@ from features.ingest.identity.resolving import without_personal_numbers
 from features.ingest.quarantine.entries import GIVEN, MASK, SEALED, VALUE_MAX
 from features.ingest.quarantine.sealing import Seal
 from features.ingest.table_cells import REASONS
+from features.ingest.table_files import USED_TECHNICAL
 from features.tables.columns import Table
 
 _UNSPECIFIC = ("The record was refused: {reason}.", "correct it at the source.")
+
+
+def shape(table: type[Table]) -> list[str]:
+    """Return the cells of a record in the contract's shape: the table's columns and the technical ones it gives."""
+    return list(dict.fromkeys([*table.column_names(), *USED_TECHNICAL]))
 
 
 def place_of(record: pl.Expr) -> pl.Expr:
