@@ -27,7 +27,7 @@ from features.ingest.ocds.files import SOURCE as OCDS
 from features.ingest.ocds.files import Delivery
 from features.ingest.ocds.loading import Loaded, load_ocds, replay_ocds
 from features.ingest.ocds.publishers import BidsPublished, publishers
-from features.ingest.quarantine.entries import MASK, SEALED, Quarantine, masked
+from features.ingest.quarantine.entries import ENTRY_SCHEMA, MASK, SEALED, Quarantine, masked
 from features.ingest.quarantine.sealing import seal_of
 from features.ingest.replay_feeds import replay_feed_records
 from features.ingest.sources_command import add_ingest_commands
@@ -88,12 +88,14 @@ def ocds(
 def list_entries(
     home: Home = Path(".smoke"),
     source: Annotated[str | None, typer.Option(help="only entries of this adapter: ocds, tables, S01, ...")] = None,
-    state: Annotated[Literal["open", "replayed", "all"], typer.Option(help="which entries")] = "open",
+    state: Annotated[Literal["open", "replayed", "superseded", "all"], typer.Option(help="which entries")] = "open",
     summary: Annotated[bool, typer.Option("--summary", help="count entries by table, field and reason")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="print only the oldest entries")] = None,
     output: Output = "table",
 ) -> None:
     """List what could not be taken, oldest first, with the reason and the mend. Personal data are not shown.
+
+    An entry is open until its record is taken: replayed from here, or delivered again (superseded).
 
     Example: smoke quarantine list --summary
     """
@@ -122,8 +124,7 @@ def show(
     Example: smoke quarantine show 3f1c9a60b2d4e871
     """
     found = _plain(Quarantine(home, seal_of(home, os.environ)).show(entry))
-    in_shape = found["source"] in (OCDS, TABLES) or found["waiting"]
-    hide = _without_personal_data if in_shape else _only_public_cells
+    hide = _without_personal_data if found["source"] == OCDS or found["in_shape"] else _only_public_cells
     found["raw"] = without_personal_numbers(hide(str(found["table"]), str(found["raw"])))
     _print_one(found, output)
 
@@ -206,14 +207,14 @@ def _refuse_sealed(quarantine: Quarantine, ids: Sequence[str] | None) -> None:
 
 
 def _pending(quarantine: Quarantine, ids: Sequence[str] | None) -> dict[str, pl.DataFrame]:
-    """Return the open entries: of OCDS, rows in the contract's shape of any source, and records as sources deliver."""
+    """Return the open entries: of OCDS, of whole tables and rows of any source that wait, and of feeds."""
     entries = quarantine.pending_raw(None, ids)
     of_ocds = pl.col("source") == OCDS
-    in_shape = (pl.col("source") == TABLES) | (pl.col("waiting") & ~of_ocds)
+    of_tables = (pl.col("source") == TABLES) | (pl.col("waiting") & ~of_ocds)
     return {
         OCDS: entries.filter(of_ocds),
-        TABLES: entries.filter(in_shape),
-        FEEDS: entries.filter(~of_ocds & ~in_shape),
+        TABLES: entries.filter(of_tables),
+        FEEDS: entries.filter(~of_ocds & ~of_tables),
     }
 
 
@@ -234,13 +235,10 @@ def _mended(quarantine: Quarantine, ids: Sequence[str], mended: Path) -> dict[st
     except (OSError, ValueError) as error:
         mend = "give the record as JSON."
         raise InputError(f"{mended} is no JSON file in UTF-8.", field="mended", mend=mend) from error
-    names = ("id", "source", "record", "table", "level", "field", "file", "source_code", "feed")
-    one = pl.DataFrame(
-        [{**{name: entry[name] for name in names}, "raw": text, "raw_encoding": "text", "waiting": False}],
-        schema_overrides={"source_code": pl.String, "feed": pl.String},
-    )
+    given = {**entry, "raw": text, "raw_encoding": "text", "waiting": False}
+    one = pl.DataFrame([given], schema_overrides=ENTRY_SCHEMA)
     taken = one if entry["state"] == "open" else one.clear()
-    kind = entry["source"] if entry["source"] in (OCDS, TABLES) else TABLES if entry["waiting"] else FEEDS
+    kind = entry["source"] if entry["source"] in (OCDS, TABLES) else FEEDS
     return {name: taken if name == kind else one.clear() for name in (OCDS, TABLES, FEEDS)}
 
 

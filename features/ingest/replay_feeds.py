@@ -16,7 +16,7 @@ from features.ingest.keys import Keys
 from features.ingest.mapped import MappedBatch
 from features.ingest.mapping.mapper import Mapper
 from features.ingest.mapping.records import delivered_again
-from features.ingest.quarantine.refusals import place_of, shape
+from features.ingest.quarantine.refusals import shape
 from features.ingest.quarantine.sealing import Seal
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
@@ -24,9 +24,6 @@ from features.tables.store import TableStore
 
 JUST_AFTER = dt.timedelta(microseconds=1)
 """By how much a record counts later whose value is mended: it was loaded without it, and the mended one must stand."""
-
-TYPED = '"source_code":'
-"""Stands in records that are kept in the contract's shape, and in none that a source delivers."""
 
 
 def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded_at: dt.datetime) -> list[str]:
@@ -42,18 +39,16 @@ def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded
         The ids of the entries that are settled: the row is taken, and so is the value where only that was refused.
     """
     store, books = TableStore(home), Books(home, uuid.uuid4().hex, loaded_at)
-    placed = entries.with_columns(place=place_of(pl.col("record")))
     settled: list[str] = []
     with store.writing():
         intake = Intake(store, loaded_at, Seal(keys.data), derives(store), plausibles(), books.watching)
         refused: dict[str, set[str]] = {}
-        for feed in _feeds(placed):
-            own = placed.filter(pl.col("feed") == feed.code)
+        for feed in _feeds(entries):
+            own = entries.filter(pl.col("feed") == feed.code)
             page = books.page(feed.source, feed.code, feed.table, automatic=feed.automatic)
             mapper = Mapper(feed, keys, read_known(store, feed.source))
-            typed = pl.col("raw").str.contains(TYPED, literal=True)
-            mapped, kept = _mended(mapper, own.filter(~typed)), own.filter(typed)
-            batches = [mapped, _typed(feed.table, kept)] if kept.height else [mapped]
+            (mended, wrong), kept = _mended(mapper, own.filter(~pl.col("in_shape"))), own.filter("in_shape")
+            batches = [mended, _typed(feed.table, kept)] if kept.height else [mended]
             again = refused.setdefault(feed.code, set())
             intake.take(
                 feed.table,
@@ -62,11 +57,11 @@ def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded
                 feed=feed.code,
                 watch=noting_replay(page, again),
             )
-            settled += own.filter(~_still_wrong(own, mapped)).get_column("id").to_list()
+            settled += own.join(wrong, on=wrong.columns, how="anti").get_column("id").to_list()
         intake.finish()
         books.close()
         again = [f"{code} {place}" for code, places in refused.items() for place in places]
-        untaken = placed.filter(pl.concat_str("feed", "place", separator=" ").is_in(again))
+        untaken = entries.filter(pl.concat_str("feed", "place", separator=" ").is_in(again))
         taken = sorted(set(settled) - set(untaken.get_column("id")))
         intake.quarantine.mark_replayed(taken, loaded_at)
     return taken
@@ -79,16 +74,37 @@ def _feeds(entries: pl.DataFrame) -> list[Feed]:
     return sorted(found, key=lambda feed: list(ALL_TABLES).index(feed.table.NAME))
 
 
-def _mended(mapper: Mapper, entries: pl.DataFrame) -> MappedBatch:
-    """Map each record once; one that was loaded without a value counts just after the version it mends."""
-    records = entries.group_by("place", "raw", maintain_order=True).agg(loaded=(pl.col("level") == "value").all())
-    raws, places = records.get_column("raw").to_list(), records.get_column("place").to_list()
-    batch = mapper.map(delivered_again(raws, places)).batch
-    loaded = pl.lit(records.get_column("loaded"))
-    later = pl.when(loaded).then(pl.col("valid_from_ts") + JUST_AFTER).otherwise("valid_from_ts")
-    rows = batch.rows.with_columns(valid_from_ts=later)
+def _mended(mapper: Mapper, entries: pl.DataFrame) -> tuple[MappedBatch, pl.DataFrame]:
+    """Map each record once; one that was loaded without a value counts just after the version it mends.
+
+    Returns:
+        The records, but for those that are loaded already and of which no value is mended; and what is wrong still:
+        place, raw, field.
+    """
+    by = ["place", "raw"]
+    records = entries.group_by(by, maintain_order=True).agg("field", loaded=(pl.col("level") == "value").all())
+    wrong = _wrong(records, _mapped(mapper, records))
+    mended = records.explode("field").join(wrong, on=[*by, "field"], how="anti")
+    records = records.join(mended.filter("loaded"), on=by, how="semi", maintain_order="left").vstack(
+        records.filter(~pl.col("loaded"))
+    )
+    batch = _mapped(mapper, records)
+    later = pl.when(pl.lit(records["loaded"])).then(pl.col("valid_from_ts") + JUST_AFTER).otherwise("valid_from_ts")
+    rows, raws = batch.rows.with_columns(valid_from_ts=later), records.get_column("raw")
     # The same text is refused again under the same id, so that no second entry comes to be.
-    return MappedBatch(rows, batch.places, lambda at: [raws[one] for one in at], batch.failures, batch.introduced)
+    return MappedBatch(
+        rows, batch.places, lambda at: raws.gather(list(at)).to_list(), batch.failures, batch.introduced
+    ), wrong
+
+
+def _mapped(mapper: Mapper, records: pl.DataFrame) -> MappedBatch:
+    return mapper.map(delivered_again(records["raw"].to_list(), records["place"].to_list())).batch
+
+
+def _wrong(records: pl.DataFrame, batch: MappedBatch) -> pl.DataFrame:
+    """Return what is wrong with mapped records: place, raw, field."""
+    found = records.select("place", "raw")[batch.failures.get_column("row")]
+    return found.with_columns(batch.failures.get_column("field"))
 
 
 def _typed(table: type[Table], entries: pl.DataFrame) -> MappedBatch:
@@ -100,10 +116,3 @@ def _typed(table: type[Table], entries: pl.DataFrame) -> MappedBatch:
     given = pl.Struct({name: pl.String for name in shape(table) if name in kept})
     cells = rows.get_column("raw").str.json_decode(given).struct.unnest()
     return MappedBatch(cells, rows.get_column("place"), lambda at: [raws[one] for one in at])
-
-
-def _still_wrong(entries: pl.DataFrame, batch: MappedBatch) -> pl.Series:
-    """Tell of each entry whether the same is found wrong at the same place again."""
-    places = batch.places.gather(batch.failures.get_column("row"))
-    again = {f"{place} {name}" for place, name in zip(places, batch.failures.get_column("field"), strict=True)}
-    return entries.select(pl.concat_str("place", pl.col("field"), separator=" ").is_in(list(again))).to_series()

@@ -14,7 +14,7 @@ from features.errors import InputError
 from features.ingest.books.ledger import Books, noting_replay
 from features.ingest.demands import derives, plausibles
 from features.ingest.intake.run import MAPPING_FAILURES, Counts, Intake, MappedBatch
-from features.ingest.quarantine.refusals import place_of, shape
+from features.ingest.quarantine.refusals import shape
 from features.ingest.quarantine.sealing import Seal
 from features.ingest.table_files import Batch, FileProblem, TableFile, find_files
 from features.tables.columns import Table
@@ -110,9 +110,7 @@ def replay_rows(
     store = TableStore(home)
     result, refused = Loaded(), set[str]()
     books = Books(home, uuid.uuid4().hex, loaded_at)
-
-    placed = entries.with_columns(place=place_of(pl.col("record")))
-    judged = placed.filter(~pl.col("waiting"))
+    judged = entries.filter(~pl.col("waiting"))
     with store.writing():
         intake = Intake(store, loaded_at, seal, derives(store), plausibles(), books.watching)
         for name, table in SOURCE_TABLES.items():
@@ -128,7 +126,7 @@ def replay_rows(
         books.close()
         taken = judged.filter(~pl.col("place").is_in(sorted(refused))).get_column("id").to_list()
         intake.quarantine.mark_replayed(taken, loaded_at)
-        waited = placed.filter("waiting").get_column("id")
+        waited = entries.filter("waiting").get_column("id")
         still = intake.quarantine.list(source=None).get_column("id")
         taken += waited.filter(~waited.is_in(still.implode())).to_list()
     result.tables = {

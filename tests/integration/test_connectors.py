@@ -392,6 +392,9 @@ def test_a_value_that_a_person_has_decided_upon_is_filled_in_by_replay(
     _tenders(city, _tender("T1", **named_only))
     _ingest(capsys, "all", city, home)
     assert _row(home, Tender)["agency_org_id"] is None
+    _, unmended, _ = _run(capsys, "quarantine", "replay", "--all", "--home", str(home), "--format", "json")
+    assert (unmended["replayed"], unmended["taken"]) == (1, 0)
+    assert TableStore(home).versions(Tender).collect().height == 1
     code, _, _ = _run(capsys, "identities", "list", "--home", str(home))
     assert code == 0
     items = _items(home)

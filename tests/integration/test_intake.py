@@ -367,3 +367,91 @@ def test_the_same_refusals_are_kept_once_and_settled_ones_open_again(door: Door)
     door.take(Organisation, [SECRET])
 
     assert door.quarantine.list().height == 1
+
+
+def unit_mixed_up(**cells: str) -> dict[str, str]:
+    return {"payment_id": "Y1", "contract_id": "K9", "project_id": "P1", "paid_amount": "1000000000"} | cells
+
+
+CHECK = {"paid_amount": Plausible("contract_id", "amount", 0.0001, 5)}
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_row_is_refused_as_one_entry_whether_it_waited_or_not(site: Door, waits: bool) -> None:
+    contract = [{"contract_id": "K9", "project_id": "P1", "amount": "500000"}]
+    if waits:
+        site.take(Payment, [unit_mixed_up()], plausible=CHECK)
+    site.take(Contract, contract)
+    site.take(Payment, [unit_mixed_up()], plausible=CHECK)
+    site.take(Payment, [unit_mixed_up(), unit_mixed_up(payment_id="Y2", paid_amount="1")], plausible=CHECK)
+
+    entries = site.quarantine.list(state=None).filter(pl.col("reason") == "unit_suspected").sort("key")
+    assert entries.select("key", "state", "in_shape").rows() == [("Y1", "open", True), ("Y2", "open", True)]
+
+
+def test_a_row_that_waits_for_less_than_before_is_one_entry(site: Door) -> None:
+    waiting = unit_mixed_up(project_id="P9")
+    site.take(Payment, [waiting])
+    site.take(Contract, [{"contract_id": "K9", "project_id": "P1", "amount": "500000"}])
+    site.take(Payment, [waiting])
+
+    assert site.quarantine.list().select("key", "waiting").rows() == [("Y1", True)]
+
+
+def test_an_empty_cell_is_left_out_of_a_kept_row_and_text_that_looks_like_one_is_not(site: Door) -> None:
+    text = 'a "payee":null,b'
+    site.take(Tender, [{"tender_id": "T8", "project_id": "P9", "title": text, "agency_org_id": None}], "S01")
+
+    kept = json.loads(str(site.quarantine.pending_raw(None).get_column("raw")[0]))
+    assert kept == {"tender_id": "T8", "project_id": "P9", "title": text, "source_code": "S01"}
+
+
+# -- what is no open work any more -------------------------------------------------------------------------------
+
+UNREAD = {"row": 0, "field": "name", "reason": "missing_value", "level": "row"}
+
+
+def refused(day: int, level: str = "row") -> MappedBatch:
+    return batch([named("甲", day)], failures=[UNREAD | {"level": level}])
+
+
+@pytest.mark.parametrize("refused_first", [True, False])
+@pytest.mark.parametrize(
+    ("level", "day", "state"),
+    [
+        ("row", 1, "open"),
+        ("row", 2, "superseded"),
+        ("row", 3, "superseded"),
+        ("value", 2, "open"),
+        ("value", 3, "superseded"),
+    ],
+)
+def test_a_refusal_is_settled_once_its_source_has_the_row_taken_as_it_was_or_newer(
+    door: Door, level: str, day: int, state: str, refused_first: bool
+) -> None:
+    taken = [named("乙", day)]
+    deliveries = [refused(2, level), taken] if refused_first else [taken, refused(2, level)]
+    for delivery in [*deliveries, taken]:
+        door.take(Organisation, delivery, "S11")
+
+    assert door.quarantine.list(state=None).filter(reason="missing_value").get_column("state").to_list() == [state]
+
+
+def test_a_superseded_refusal_stays_settled_when_it_is_delivered_once_more(door: Door) -> None:
+    for _ in range(2):
+        door.take(Organisation, refused(2), "S11")
+        door.take(Organisation, [named("甲", 3)], "S11")
+
+    assert door.quarantine.list().is_empty()
+    assert door.quarantine.list(state="superseded").height == 1
+
+
+def test_neither_another_source_nor_a_conflict_settles_a_refusal(door: Door) -> None:
+    door.take(Organisation, refused(2), "S11")
+    door.take(Organisation, [named("甲", 3)], "P00")
+    door.take(Organisation, [named("甲", 2, "O2")], "P00")
+    door.take(Organisation, [named("乙", 2, "O2")], "P00")
+    door.take(Organisation, [named("丙", 4, "O2")], "P00")
+
+    entries = door.quarantine.list().sort("key").select("key", "reason").rows()
+    assert entries == [("O1", "missing_value"), ("O2", "conflicting_duplicate")]

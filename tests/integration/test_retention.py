@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError
 from features.clock import SHANGHAI, now
 from features.errors import CatalogueError, InputError
 from features.ingest.intake.run import Counts, Intake, MappedBatch
-from features.ingest.quarantine.entries import GIVEN, SEALED, Quarantine, Rejection
+from features.ingest.quarantine.entries import ENTRY_SCHEMA, GIVEN, SEALED, Quarantine, Rejection
 from features.ingest.quarantine.sealing import Seal
 from features.retention_run import due, run
 from features.tables.columns import Table
@@ -153,9 +153,9 @@ def test_sealed_records_are_parted_under_their_key_and_never_dropped_without_it(
     record = json.dumps({"longitude": str(OLD_LONGITUDE), "latitude": "30.5", "method": "card", "punched_at": str(OLD)})
     closed = seal.close([record])[0]
     sealed = {"raw": closed, "raw_encoding": SEALED, "waiting": True, "feed": "P00/attendance"}
-    entry = {**asdict(refused(4, "")), **sealed, "source_code": "P00"}
+    entry = {**asdict(refused(4, "")), **sealed, "source_code": "P00", "in_shape": True}
     quarantine = Quarantine(home, seal)
-    quarantine.add_frame(pl.DataFrame([entry]).select(*GIVEN), OLD)
+    quarantine.add_frame(pl.DataFrame([entry], schema=ENTRY_SCHEMA).select(*GIVEN), OLD)
 
     with pytest.raises(InputError, match="SMOKE_DATA_KEY"):
         run(home, at=AT, by="u1")

@@ -258,13 +258,14 @@ def test_a_second_delivery_changes_nothing_and_any_past_state_can_be_read(
     for run, moment in enumerate(moments):
         deliver(home, records[run::n_runs], moment, 7)
         backups.append(tables(home))
-    before, entries = n_versions(home), Quarantine(home).list(state=None).height
+    before, entries, open_ = n_versions(home), Quarantine(home).list(state=None).height, waiting(home)
 
     again = deliver(home, records, FIRST + dt.timedelta(days=9), 11)
 
     assert again.loaded == again.superseded == 0
     assert n_versions(home) == before
     assert Quarantine(home).list(state=None).height <= entries + again.quarantined
+    assert waiting(home) == open_
     assert [tables(home, moment) for moment in moments] == backups
 
 

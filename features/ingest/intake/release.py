@@ -22,7 +22,6 @@ from features.ingest.intake.settling import (
     Settling,
     Watch,
     Watching,
-    typed_records,
     with_origin,
     without_rows,
 )
@@ -158,11 +157,7 @@ class _Waiting:
         given = _numbered(rows.drop(ENTRY, NUMBER, WAITS, FEED))
         good, failures = self.settling.complete(delivery.feed, given)
         self.settling.stage(delivery, good)
-        refused = given.filter(pl.col(PLACE).is_in(failures["row"].implode()))
-        if refused.height:
-            records = typed_records(refused, delivery.feed.table).with_columns(row=refused[PLACE])
-            self.settling.refuse(delivery.feed, failures, records, in_shape=True, waiting=False)
-            delivery.count("quarantined", refused)
+        self.settling.refuse_completed(delivery, given, failures)
 
     def _settle(self, leaving: _Leaving) -> int:
         delivery = leaving.delivery
@@ -222,7 +217,7 @@ def _from_quarantine(table: type[Table], entries: pl.DataFrame) -> pl.DataFrame:
         pl.col("id").alias(ENTRY),
         pl.col("feed").alias(FEED),
         pl.col("source_code").alias("_source"),
-        refusals.place_of(pl.col("record")).alias(RECORD),
+        pl.col("place").alias(RECORD),
     )
     feed = Feed("", table, "")
     rows = with_origin(cells.rows, feed, origin.get_column(RECORD)).hstack(origin.drop(RECORD))

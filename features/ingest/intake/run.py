@@ -22,7 +22,6 @@ from features.ingest.intake.checks import PLACE
 from features.ingest.intake.known import key_hash
 from features.ingest.intake.release import release
 from features.ingest.intake.settling import (
-    RECORD,
     Delivery,
     Feed,
     Settling,
@@ -30,9 +29,11 @@ from features.ingest.intake.settling import (
     Watching,
     ignored,
     ignoring,
+    named,
     with_origin,
     without_rows,
 )
+from features.ingest.intake.superseded import superseded
 from features.ingest.mapped import MAPPING_FAILURES, Counts, Derive, Finished, MappedBatch, Plausible
 from features.ingest.quarantine.entries import Quarantine
 from features.ingest.quarantine.sealing import Seal
@@ -123,16 +124,25 @@ class Intake:
     def finish(self) -> Finished:
         """Try again whatever waits, of this run and of earlier ones, then keep in quarantine what still does.
 
-        Tables and quarantine that have come to consist of many files are merged.
+        Entries whose record is stored by now, as it was or newer, are settled. Tables and quarantine that have come to
+        consist of many files are merged.
         """
         became, released = release(self._settling, self._feeds, self.derive, self.plausible, self.watching)
         for feed, counts in became.items():
             self._counts[feed] += counts
+        self._settle_superseded()
         for table in self._settling.touched.values():
             self.store.tidy(table)
         self.quarantine.tidy()
         staging.clear(self.store.home)
         return Finished(dict(self._counts), released)
+
+    def _settle_superseded(self) -> None:
+        loaded = {feed.table.NAME: feed.table for feed in self._feeds.values()} | self._settling.touched
+        for name, table in loaded.items():
+            entries, versions = self.quarantine.dated(name), self.store.versions(table)
+            settled = superseded(entries, versions, table, self._settling.known)
+            self.quarantine.mark_superseded(settled, self.loaded_at)
 
     def _judge(self, delivery: Delivery, batch: MappedBatch) -> None:
         """Judge a batch by itself: stage what is good, let wait what misses a parent, refuse the rest."""
@@ -149,14 +159,15 @@ class Intake:
         untold = checks.untold(without_rows(rows, unknown), feed.table, feed.plausible, settling.known)
         unknown = pl.concat([unknown, untold])
         settling.wait(feed, rows, unknown)
-        good, more = settling.complete(feed, without_rows(rows, unknown))
+        known = without_rows(rows, unknown)
+        good, incomplete = settling.complete(feed, known)
         settling.stage(delivery, good)
-        failures = pl.concat([failures, more])
+        settling.refuse_completed(delivery, known, incomplete)
         refused = _refusing(failures).get_column("row").unique()
         delivery.count("quarantined", read.filter(pl.col(PLACE).is_in(refused.implode())))
         if failures.height:
             at = failures.get_column("row").unique().sort()
-            shown = read.select(row=PLACE, place=RECORD, key=pl.col(feed.table.key()).cast(pl.String))
+            shown = named(read, feed.table).with_columns(row=read[PLACE])
             info = pl.DataFrame({"row": at, "raw": pl.Series(batch.raw(at.to_list()), dtype=pl.String)})
             told = _with_values(failures, batch.rows)
             settling.refuse(feed, told, info.join(shown, on="row", how="left"), in_shape=feed.whole, waiting=False)

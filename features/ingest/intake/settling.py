@@ -202,14 +202,20 @@ class Settling:
         Args:
             feed: where they are from.
             failures: columns of ``MAPPING_FAILURES``.
-            rows: ``row``, ``place``, ``key`` and ``raw`` of each.
+            rows: ``row``, ``place``, ``key``, ``valid_from_ts`` and ``raw`` of each.
             in_shape: whether the raw records are in the contract's shape.
             waiting: whether they only wait.
         """
         raw, encoding = refusals.kept(rows.get_column("raw").to_list(), feed.table, self.seal, in_shape=in_shape)
         kept = rows.with_columns(pl.Series("raw", raw, dtype=pl.String), raw_encoding=pl.lit(encoding))
         entries = refusals.entries(
-            failures, kept, feed.table, feed=feed.name, source_code=feed.source_code, waiting=waiting
+            failures,
+            kept,
+            feed.table,
+            feed=feed.name,
+            source_code=feed.source_code,
+            in_shape=in_shape,
+            waiting=waiting,
         )
         self._refused.append(packed(entries))
         size = sum(int(held.estimated_size()) for held in self._refused)
@@ -225,6 +231,18 @@ class Settling:
         if self._refused:
             self.quarantine.add_frame(pl.concat(self._refused, how="vertical_relaxed"), self.loaded_at)
             self._refused = []
+
+    def refuse_completed(self, delivery: Delivery, rows: pl.DataFrame, failures: pl.DataFrame) -> None:
+        """Put rows that fail in ``complete`` into quarantine.
+
+        What is wrong with them depends on other rows, so they may fail at once or after they have waited; either way
+        they are kept in the contract's shape, as one and the same entry.
+        """
+        refused = rows.filter(pl.col(PLACE).is_in(failures["row"].implode()))
+        if refused.height:
+            records = typed_records(refused, delivery.feed.table).with_columns(row=refused[PLACE])
+            self.refuse(delivery.feed, failures, records, in_shape=True, waiting=False)
+            delivery.count("quarantined", refused)
 
     def refuse_typed(self, feed: Feed, rows: pl.DataFrame, column: str | None, reason: str, *, waiting: bool) -> None:
         """Put typed rows into quarantine for one reason, as records in the contract's shape.
@@ -399,9 +417,14 @@ def without_rows(rows: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
 
 
 def typed_records(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
-    """Return place, key and raw of typed rows, raw in the contract's shape."""
+    """Return place, key, version and raw of typed rows, raw in the contract's shape."""
     raw = pl.Series("raw", refusals.as_text(rows, refusals.shape(table)), dtype=pl.String)
-    return rows.select(place=RECORD, key=pl.col(table.key()).cast(pl.String)).with_columns(raw)
+    return named(rows, table).with_columns(raw)
+
+
+def named(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
+    """Return by what the entries of typed rows name them: place, key, valid_from_ts."""
+    return rows.select("valid_from_ts", place=RECORD, key=pl.col(table.key()).cast(pl.String))
 
 
 def _derived(table: type[Table]) -> list[str]:

@@ -53,12 +53,19 @@ ENTRY_SCHEMA: dict[str, pl.DataType] = {
     "loaded_at": pl.Datetime("us", ZONE),
     "feed": pl.String(),
     "source_code": pl.String(),
+    "place": pl.String(),
+    "key": pl.String(),
+    "valid_from_ts": pl.Datetime("us", ZONE),
+    "in_shape": pl.Boolean(),
     "waiting": pl.Boolean(),
 }
-"""``waiting``: nothing is wrong with the row but that what it refers to has not come; its raw text is in the contract's
-shape and every load tries it again."""
+"""``place``, ``key``, ``valid_from_ts``: where the record stood, the key of its row and when that version counts from,
+as far as they could be read. ``in_shape``: its raw text is in the contract's shape, not in the source's. ``waiting``:
+nothing is wrong with the row but that what it refers to has not come; every load tries it again."""
 GIVEN = tuple(name for name in ENTRY_SCHEMA if name not in ("id", "raw_complete", "loaded_at"))
 """The columns of ``ENTRY_SCHEMA`` that come with a refusal."""
+State = Literal["open", "replayed", "superseded"]
+"""``superseded``: the record has come again since, and a version as new or newer is stored."""
 STATE_SCHEMA: dict[str, pl.DataType] = {
     "id": pl.String(),
     "state": pl.String(),
@@ -160,14 +167,12 @@ class Quarantine:
             self._settled.remove(_numbers(reopened.get_column("id")))
         return fresh.height
 
-    def list(
-        self, *, source: str | None = None, state: Literal["open", "replayed"] | None = "open", file: str | None = None
-    ) -> pl.DataFrame:
+    def list(self, *, source: str | None = None, state: State | None = "open", file: str | None = None) -> pl.DataFrame:
         """Return the entries, oldest first, without their raw text.
 
         Args:
             source: only this adapter's.
-            state: ``open``, ``replayed``, or None for both.
+            state: of these, or None for all.
             file: only entries of this delivered file.
 
         Returns:
@@ -208,8 +213,8 @@ class Quarantine:
             ids: only these entries; None for all.
 
         Returns:
-            Columns id, source, record, table, level, field, file, raw, raw_encoding, feed, source_code and waiting,
-            oldest first; what is sealed is opened, or left out where the key is not given.
+            Columns id, source, record, table, level, field, file, raw, raw_encoding, feed, source_code, place,
+            in_shape and waiting, oldest first; what is sealed is opened, or left out where the key is not given.
         """
         frame = self._with_state().filter(pl.col("state") == "open", pl.col("raw_complete"))
         if source is not None:
@@ -223,12 +228,12 @@ class Quarantine:
         """Yield the open entries of a table whose rows wait for what they refer to, some at a time.
 
         Yields:
-            Columns id, source, file, record, raw (opened), feed and source_code.
+            Columns id, source, file, place, raw (opened), feed and source_code.
         """
         wanted = self._with_state().filter(
             pl.col("table") == table, "waiting", "raw_complete", pl.col("state") == "open"
         )
-        columns = ("id", "source", "file", "record", "raw", "raw_encoding", "feed", "source_code")
+        columns = ("id", "source", "file", "place", "raw", "raw_encoding", "feed", "source_code")
         for part in wanted.select(columns).collect_batches(chunk_size=_AT_ONCE):
             yield self._opened(part).drop("raw_encoding")
 
@@ -237,12 +242,27 @@ class Quarantine:
         wanted = self._with_state().filter("waiting", pl.col("state") == "open")
         return wanted.select("table").unique().collect(engine="streaming").to_series().sort().to_list()
 
+    def dated(self, table: str) -> pl.LazyFrame:
+        """Return the open entries of a table that tell which version of which row was refused, and do not wait.
+
+        Returns:
+            Columns id, level, reason, key, source_code and valid_from_ts.
+        """
+        told = pl.col("key").is_not_null() & pl.col("valid_from_ts").is_not_null() & ~pl.col("waiting")
+        of_table = self._with_state().filter(pl.col("table") == table, pl.col("state") == "open", told)
+        return of_table.select("id", "level", "reason", "key", "source_code", "valid_from_ts")
+
     def mark_replayed(self, ids: Iterable[str] | pl.Series, at: dt.datetime | None = None) -> None:
         """Settle entries that have now been taken (or dropped knowingly)."""
         wanted = pl.Series("id", ids if isinstance(ids, pl.Series) else list(ids), dtype=pl.String).unique().sort()
         if wanted.len():
             self._append("states", _states(wanted, "replayed", at or now()), STATE_SCHEMA)
             self._settled.add(_numbers(wanted))
+
+    def mark_superseded(self, ids: pl.Series, at: dt.datetime) -> None:
+        """Settle entries whose record has come again and is stored; being refused once more opens none of them."""
+        if ids.len():
+            self._append("states", _states(ids.unique().sort(), "superseded", at), STATE_SCHEMA)
 
     def tidy(self) -> None:
         """Merge the files of both tables once they are many."""
@@ -296,7 +316,7 @@ def masked(table: str, column: str, value: str) -> str:
     return value if len(value) <= VALUE_MAX else value[: VALUE_MAX - 1] + "…"
 
 
-_ORIGIN = ("feed", "source_code", "waiting")
+_ORIGIN = ("feed", "source_code", "place", "in_shape", "waiting")
 _IDENTITY = ("source", "record", "table", "level", "field", "raw")
 
 
@@ -305,6 +325,7 @@ def _given(rejections: Sequence[Rejection]) -> pl.DataFrame:
         {
             **{name: getattr(one, name, None) for name in GIVEN},
             "value": masked(one.table, one.field, one.value),
+            "in_shape": False,
             "waiting": False,
         }
         for one in rejections
@@ -317,7 +338,9 @@ def _identity(text: str) -> str:
 
 
 def _identities(entries: pl.DataFrame) -> pl.Series:
-    texts = entries.select(pl.concat_str(_IDENTITY, separator="\x1f")).to_series()
+    # For what a row waits depends on what has come before it.
+    field_ = pl.when("waiting").then(pl.lit("")).otherwise("field").alias("field")
+    texts = entries.with_columns(field_).select(pl.concat_str(_IDENTITY, separator="\x1f")).to_series()
     return pl.Series("id", [_identity(text) for text in texts], dtype=pl.String)
 
 

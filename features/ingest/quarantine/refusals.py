@@ -14,6 +14,8 @@ from features.ingest.table_cells import REASONS
 from features.ingest.table_files import USED_TECHNICAL
 from features.tables.columns import Table
 
+_EMPTY_CELL = r'"\w+":null,?'
+"""Within a text a quote would stand behind a backslash, so this is a cell and nothing else."""
 _UNSPECIFIC = ("The record was refused: {reason}.", "correct it at the source.")
 
 
@@ -22,24 +24,25 @@ def shape(table: type[Table]) -> list[str]:
     return list(dict.fromkeys([*table.column_names(), *USED_TECHNICAL]))
 
 
-def place_of(record: pl.Expr) -> pl.Expr:
-    """Return where a record stood from what an entry calls it: the place, without the key in brackets."""
-    numbered = record.str.contains(r":\d+ \(")  # a key may hold brackets itself: 局(2024)1
-    whole = record.str.replace(r"(?s)^(.*?:\d+) \(.*\)$", "${1}")
-    return pl.when(numbered).then(whole).otherwise(record.str.replace(r" \([^()]*\)$", ""))
-
-
 def entries(
-    failures: pl.DataFrame, rows: pl.DataFrame, table: type[Table], *, feed: str, source_code: str, waiting: bool
+    failures: pl.DataFrame,
+    rows: pl.DataFrame,
+    table: type[Table],
+    *,
+    feed: str,
+    source_code: str,
+    in_shape: bool,
+    waiting: bool,
 ) -> pl.DataFrame:
     """Return entries of quarantine.
 
     Args:
         failures: columns of ``MAPPING_FAILURES``.
-        rows: a row each that fails: ``row``, ``place``, ``key``, ``raw``, ``raw_encoding``.
+        rows: a row each that fails: ``row``, ``place``, ``key``, ``valid_from_ts``, ``raw``, ``raw_encoding``.
         table: the table.
         feed: such as ``S01/bid``; what stands before the stroke is the source of the entry.
         source_code: the source system.
+        in_shape: whether the raw records are in the contract's shape.
         waiting: whether the rows only wait.
 
     Returns:
@@ -72,6 +75,10 @@ def entries(
             raw_encoding="raw_encoding",
             feed=pl.lit(feed),
             source_code=pl.lit(source_code),
+            place="place",
+            key=key,
+            valid_from_ts="valid_from_ts",
+            in_shape=pl.lit(in_shape),
             waiting=pl.lit(waiting),
         )
         .select(*GIVEN)
@@ -93,9 +100,13 @@ def kept(records: Sequence[str], table: type[Table], seal: Seal | None, *, in_sh
 
 
 def as_text(rows: pl.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Return typed rows as JSON in the contract's shape, all cells text, as ``read_cells`` reads them."""
+    """Return typed rows as JSON in the contract's shape, all cells text, as ``read_cells`` reads them.
+
+    Empty cells are left out, so that a row reads the same whatever rows stand beside it.
+    """
     cells = [_cell(name, rows.schema[name]) for name in columns if name in rows.columns]
-    return rows.select(pl.struct(cells).struct.json_encode()).to_series().to_list()
+    given = pl.struct(cells).struct.json_encode().str.replace_all(_EMPTY_CELL, "").str.replace(r",\}$", "}")
+    return rows.select(given).to_series().to_list()
 
 
 def from_text(records: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
