@@ -44,7 +44,7 @@ def build(as_of: AsOf, home: Home = Path(".smoke")) -> None:
         if _has_run(store, run_id):
             typer.echo(f"run {run_id} is already built: the tables have not changed since")
             return
-        values = indicator_values(read_source_tables(store), moment, run_id=run_id)
+        values = indicator_values(read_source_tables(store, run=run_id), moment, run_id=run_id)
         at = now()
         store.append(
             IndicatorValue,
@@ -140,7 +140,7 @@ def run_indicators(
     if id is not None and _entry(id).state != "built":
         raise InputError(f"{id} is planned, not yet built.", field="--id", mend="see smoke indicators list.")
     with Console(stderr=True).status("计算冒烟指标…"):
-        source = read_source_tables(loaded_store(home), _known(known_at))
+        source = read_source_tables(loaded_store(home), _known(known_at), run="indicators")
         values = indicator_values(source, parse_moment(as_of))
     wanted = values if id is None else values.filter(pl.col("indicator_id") == id)
     write_frame(counts(wanted) if out is None else wanted, out, format)

@@ -62,11 +62,11 @@ def score(
     store = loaded_store(settings.home)
     with Console(stderr=True).status("计算冒烟指数…"):
         if known is not None:
-            index = score_all(read_source_tables(store, known), moment, champion(settings), wanted)
+            index = score_all(read_source_tables(store, known, run="score"), moment, champion(settings), wanted)
         else:
             # What is read and what is kept belong together: no load comes between.
             with store.writing():
-                index = score_all(read_source_tables(store), moment, champion(settings), wanted)
+                index = score_all(read_source_tables(store, run="score"), moment, champion(settings), wanted)
                 _keep(store, index, moment, wanted)
     write_frame(index.sort("score", descending=True, nulls_last=True, maintain_order=True), out, format)
 

@@ -257,7 +257,7 @@ class Scorer:
                     mend_en="promote a model again, or set SMOKE_MODEL=none to score by the rules alone.",
                 ) from error
             self._runs.clear()
-            self._state = (key, read_source_tables(self._store).collected(), bundle)
+            self._state = (key, read_source_tables(self._store, run="serve").collected(), bundle)
         return self._state
 
     def _fingerprint(self) -> tuple[object, ...]:

@@ -91,7 +91,7 @@ def evaluate(
     chosen = _candidates(candidate)
     lots = labelled_from(home, moment, splits).frame
     parted = all_splits(lots.filter("answerable"), kinds)
-    source = read_source_tables(TableStore(home)).collected()
+    source = read_source_tables(TableStore(home), run="train").collected()
     with _progress("评估模型…", len(parted)) as step:
         rules = rule_scores(source, moment, lots)
         found = judge(

@@ -65,7 +65,7 @@ def labelled_from(home: Path, as_of: dt.datetime, splits: Path | None) -> Labell
         TrainingError: there are no outcomes, or the file cannot be used.
     """
     store = TableStore(home)
-    labelled = labelled_lots(read_source_tables(store).collected(), as_of, store)
+    labelled = labelled_lots(read_source_tables(store, run="retrain").collected(), as_of, store)
     return labelled if splits is None else LabelledLots(read_splits(splits, labelled.frame), labelled.data_versions)
 
 

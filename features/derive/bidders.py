@@ -10,16 +10,9 @@ from features.derive.awards import known_awards
 from features.derive.bids import submitted_bids
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
-from features.derive.lots import (
-    control_groups,
-    first_opening,
-    in_window,
-    lot_facts,
-    organisation_pair,
-    short_history,
-    with_group,
-    with_market,
-)
+from features.derive.lots import control_groups, first_opening, lot_facts, with_group, with_market
+from features.derive.pairs import organisation_pair
+from features.derive.windows import in_window, short_history
 from features.tables.source import SourceTables
 
 PRICE_SENSITIVE = ("lowest_evaluated", "reasonable_low_price", "comprehensive")

@@ -4,7 +4,6 @@ import datetime as dt
 
 import polars as pl
 
-from features.clock import months_before
 from features.tables.organisations import Organisation
 from features.tables.projects import Project
 from features.tables.source import SourceTables
@@ -66,18 +65,6 @@ def category_levels(code: pl.Expr) -> pl.Expr:
     return pl.when(parts.list.len() > 1).then(parts.list.head(2).list.join(".")).otherwise(code.str.slice(0, 3))
 
 
-def in_window(moment: pl.Expr, as_of: dt.datetime, window_months: int) -> pl.Expr:
-    """Tell whether an instant lies in (as_of - months, as_of] (rulings G3)."""
-    return (moment > months_before(as_of, window_months)) & (moment <= as_of)
-
-
-def short_history(first_event: dt.datetime | None, as_of: dt.datetime, window_months: int) -> bool:
-    """Tell whether the platform's data cover less than half of the window (rulings G4)."""
-    if first_event is None:
-        return True
-    return (as_of - first_event) < (as_of - months_before(as_of, window_months)) / 2
-
-
 def first_opening(source: SourceTables) -> dt.datetime | None:
     """Return the earliest opening in the data."""
     return source[Tender].select(pl.col("opening_at").min()).collect().item()
@@ -110,10 +97,3 @@ def with_group(rows: pl.LazyFrame, source: SourceTables, org: str, name: str) ->
     """Add the control group of the organisation in column ``org`` as column ``name``; unknown ones stand alone."""
     groups = control_groups(source).rename({"org_id": org, "group_org_id": name})
     return rows.join(groups, on=org, how="left").with_columns(pl.col(name).fill_null(pl.col(org)))
-
-
-def organisation_pair(left: pl.Expr, right: pl.Expr) -> pl.Expr:
-    """Return the pair id of two organisations, parts sorted (rulings G17)."""
-    first = pl.min_horizontal(left, right)
-    second = pl.max_horizontal(left, right)
-    return pl.format("organisation:{}~organisation:{}", first, second)

@@ -7,7 +7,8 @@ import polars as pl
 
 from features.derive.awards import known_awards
 from features.derive.bids import submitted_bids
-from features.derive.lots import lot_facts, organisation_pair, with_group
+from features.derive.lots import lot_facts, with_group
+from features.derive.pairs import organisation_pair
 from features.tables.source import SourceTables
 
 DAYS_A_MONTH = 365.2425 / 12

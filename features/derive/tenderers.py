@@ -10,14 +10,9 @@ from features.derive.bidders import decided_lots, longest_runs, valid_groups
 from features.derive.bids import submitted_bids
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
-from features.derive.lots import (
-    first_opening,
-    in_window,
-    lot_facts,
-    organisation_pair,
-    short_history,
-    with_market,
-)
+from features.derive.lots import first_opening, lot_facts, with_market
+from features.derive.pairs import organisation_pair
+from features.derive.windows import in_window, short_history
 from features.tables.source import SourceTables
 
 EVENT_DAYS = 3

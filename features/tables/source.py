@@ -2,15 +2,39 @@
 
 import datetime as dt
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 import polars as pl
 
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES, FACT_TABLES
+from features.tables.door import SYSTEM, Door
+from features.tables.reference import Param
 from features.tables.store import TableStore
+
+
+@dataclass(frozen=True)
+class _Given(Mapping[str, pl.LazyFrame]):
+    """Frames by name that are made when they are asked for; what nobody asks for is never read."""
+
+    names: frozenset[str]
+    give: Callable[[str], pl.LazyFrame]
+
+    def __getitem__(self, name: str) -> pl.LazyFrame:
+        if name not in self.names:
+            raise KeyError(name)
+        return self.give(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.names))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
 
 
 class _Held(Mapping[str, pl.LazyFrame]):
@@ -39,10 +63,13 @@ class _Held(Mapping[str, pl.LazyFrame]):
 class SourceTables:
     """Rows in force, one lazy frame a table; a table never loaded is an empty frame.
 
-    Sensitive columns are not among them: they are read through the audited door only.
+    Attributes:
+        frames: the tables without their sensitive columns.
+        opened: tables with them, as the audited door gives them; it writes its log when one is asked for.
     """
 
     frames: Mapping[str, pl.LazyFrame]
+    opened: Mapping[str, pl.LazyFrame] = field(default_factory=dict[str, pl.LazyFrame])
 
     def __getitem__(self, table: type[Table]) -> pl.LazyFrame:
         """Return the frame of a table: the contract's columns without the sensitive ones."""
@@ -50,9 +77,19 @@ class SourceTables:
             return self.frames[table.NAME]
         return table.create_empty(lazy=True).select(table.public_columns())
 
+    def with_sensitive(self, table: type[Table]) -> pl.LazyFrame:
+        """Return the frame of a table with the sensitive columns that a run may read; null where the door is shut.
+
+        Only derived tables may ask, to compare values: no such value may stand in what they give back.
+        """
+        if table.NAME in self.opened:
+            return self.opened[table.NAME]
+        shut = [pl.lit(None, dtype=table.columns()[name].dtype).alias(name) for name in table.sensitive_columns()]
+        return self[table].with_columns(shut)
+
     def collected(self) -> "SourceTables":
         """Return the same tables held in memory from the first look at each, so that the disk is read once."""
-        return self if isinstance(self.frames, _Held) else SourceTables(_Held(self.frames))
+        return self if isinstance(self.frames, _Held) else SourceTables(_Held(self.frames), _Held(self.opened))
 
     def overlaid(self, records: Mapping[str, pl.DataFrame]) -> "SourceTables":
         """Return the tables with rows added on top; a row given here replaces the stored row of the same key.
@@ -63,15 +100,47 @@ class SourceTables:
         laid: dict[str, pl.LazyFrame] = {}
         for name, rows in records.items():
             table = ALL_TABLES[name]
-            added = rows.lazy().select(table.public_columns())
-            stored = self[table].select(table.public_columns())
-            laid[name] = pl.concat([stored.join(added, on=table.key(), how="anti"), added])
-        return SourceTables(ChainMap(laid, cast("dict[str, pl.LazyFrame]", self.frames)))
+            laid[name] = _on_top(self[table], rows.lazy(), table, table.public_columns())
+
+        def opened(name: str) -> pl.LazyFrame:
+            stored, table = self.with_sensitive(ALL_TABLES[name]), ALL_TABLES[name]
+            return _on_top(stored, records[name].lazy(), table, table.column_names()) if name in records else stored
+
+        names = frozenset([*self.opened, *(name for name in records if ALL_TABLES[name].sensitive_columns())])
+        return SourceTables(ChainMap(laid, cast("dict[str, pl.LazyFrame]", self.frames)), _Given(names, opened))
 
 
-def read_source_tables(store: TableStore, known_at: dt.datetime | None = None) -> SourceTables:
+def read_source_tables(
+    store: TableStore, known_at: dt.datetime | None = None, *, run: str | None = None
+) -> SourceTables:
     """Read the tables that measurements rest on as they were known at a moment (None: now).
 
     What each table holds is settled here; its rows are read where they are asked for.
+
+    Args:
+        store: the tables.
+        known_at: the moment.
+        run: what the run that compares sensitive values is called in the access log; None: they stay shut.
     """
-    return SourceTables({name: store.read(table, known_at) for name, table in FACT_TABLES.items()})
+    frames = {name: store.read(table, known_at) for name, table in {**FACT_TABLES, Param.NAME: Param}.items()}
+    if run is None:
+        return SourceTables(frames)
+    door = Door(store, f"{SYSTEM}:{run}", "derive indicators", SYSTEM)
+    names = frozenset(name for name, table in FACT_TABLES.items() if table.sensitive_columns())
+    return SourceTables(frames, _Given(names, lambda name: _through(door, FACT_TABLES[name], known_at)))
+
+
+def _through(door: Door, table: type[Table], known_at: dt.datetime | None) -> pl.LazyFrame:
+    """Return a table with the sensitive columns that a run may read, the others null."""
+    rows = door.read(table, known_at=known_at)
+    held = rows.collect_schema().names()
+    shut = [name for name in table.sensitive_columns() if name not in held]
+    return rows.with_columns(pl.lit(None, dtype=table.columns()[name].dtype).alias(name) for name in shut)
+
+
+def _on_top(stored: pl.LazyFrame, added: pl.LazyFrame, table: type[Table], columns: list[str]) -> pl.LazyFrame:
+    """Return stored rows with others laid on top; a column that the latter lack is null there."""
+    given = added.collect_schema().names()
+    absent = [pl.lit(None, dtype=table.columns()[name].dtype).alias(name) for name in columns if name not in given]
+    laid = added.with_columns(absent).select(columns)
+    return pl.concat([stored.select(columns).join(laid, on=table.key(), how="anti"), laid])

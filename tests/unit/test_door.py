@@ -19,6 +19,7 @@ from features.tables.documents import BondPayment
 from features.tables.door import ROLES, AccessDeniedError, Door, access_rules
 from features.tables.organisations import Person, PersonRelation
 from features.tables.reference import AccessLog
+from features.tables.source import SourceTables, read_source_tables
 from features.tables.store import TableStore
 
 ROOT = Path(__file__).parents[2]
@@ -213,3 +214,34 @@ def test_nothing_but_the_door_and_the_store_itself_reads_sensitive_columns() -> 
                     calls[node.func.attr].add(path.relative_to(ROOT).as_posix())
     assert calls["read_sensitive"] == allowed["read_sensitive"]
     assert calls["versions"] <= allowed["versions"]
+
+
+def test_a_run_compares_sensitive_values_and_leaves_one_line_a_table_that_it_looks_at(store: TableStore) -> None:
+    source = read_source_tables(store, run="build-1").collected()
+    assert store.read(AccessLog).collect().is_empty()
+
+    for _ in range(2):
+        bonds = source.with_sensitive(BondPayment).sort("bond_id").collect()
+        assert bonds.get_column("payer_account_hash").to_list() == ["hash-1", None]
+    assert source.with_sensitive(Complaint).collect().get_column("complainant_person_id").to_list() == [None] * 3
+
+    assert source[BondPayment].collect_schema().names() == BondPayment.public_columns()
+    logged = store.read(AccessLog).collect()
+    assert logged.select("user_id", "table_name").rows() == [("system:build-1", "bond_payment")]
+
+
+def test_without_a_run_the_door_is_shut_and_every_sensitive_value_is_unknown(store: TableStore) -> None:
+    bonds = read_source_tables(store).with_sensitive(BondPayment).collect()
+
+    assert (bonds.height, bonds.get_column("payer_account_hash").null_count()) == (2, 2)
+    assert store.read(AccessLog).collect().is_empty()
+
+
+def test_rows_laid_on_top_bring_their_own_sensitive_values(store: TableStore) -> None:
+    rows = pl.DataFrame([{"bond_id": "2", "bid_id": "B9", "payer_account_hash": "hash-2"}])
+
+    for source in (read_source_tables(store, run="online").collected(), SourceTables({})):
+        laid = source.overlaid({"bond_payment": rows}).collected()
+        bonds = laid.with_sensitive(BondPayment).sort("bond_id").collect()
+        assert bonds.select("bond_id", "bid_id", "payer_account_hash").rows()[-1] == ("2", "B9", "hash-2")
+        assert bonds.height == laid[BondPayment].collect().height

@@ -61,7 +61,7 @@ def test_sensitive_columns_of_rows_laid_on_top_are_left_out() -> None:
 def test_a_home_without_tables_gives_empty_frames_of_what_measurements_rest_on(tmp_path: Path) -> None:
     tables = read_source_tables(TableStore(tmp_path))
 
-    assert set(tables.frames) == set(FACT_TABLES)
+    assert set(tables.frames) == {*FACT_TABLES, "param"}
     for table in (Organisation, Person, Payment):
         assert tables[table].collect().schema == SourceTables({})[table].collect().schema
         assert tables[table].collect_schema().names() == table.public_columns()
