@@ -27,6 +27,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "build": ("features.commands", "build", "derive tables and indicators as of a date"),
     "indicators": ("features.commands", "indicators_app", "list, show or run the 84 indicators"),
+    "parameters": (
+        "features.parameters_command",
+        "parameters_app",
+        "propose and approve changes of parameters and lists",
+    ),
     "quality": ("features.ingest.books.command", "quality_app", "sources, rules, books and rows that wait"),
     "access": ("features.access_command", "access_app", "list who read sensitive columns, and why"),
     "retention": ("features.retention_command", "retention_app", "list the rules, purge what is over, show the log"),

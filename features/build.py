@@ -10,6 +10,7 @@ import polars as pl
 
 from features.assessment.declare import Indicator
 from features.assessment.evaluate import SUBJECT, compare, judge, measure
+from features.assessment.parameters import as_configured
 from features.derive.derived import Derived
 from features.derive.lots import lot_facts
 from features.indicators import bid_prices
@@ -36,7 +37,7 @@ def indicator_values(source: SourceTables, as_of: dt.datetime, *, run_id: str = 
     tables = source.collected()
     results = [
         _values(one, judge(compare(measured, one).lazy(), one).collect(), as_of, run_id)
-        for one, measured in _measured(tables, as_of, indicators())
+        for one, measured in _measured(tables, as_of, as_configured(indicators(), tables, as_of))
     ]
     return pl.concat(results).select(IndicatorValue.column_names())
 
@@ -50,7 +51,8 @@ def lot_screens(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
         computed on the lot itself (peers do not matter here).
     """
     tables = source.collected()
-    screens = [one for one in indicators() if one.formula.function.__module__ == bid_prices.__name__]
+    built = as_configured(indicators(), tables, as_of)
+    screens = [one for one in built if one.formula.function.__module__ == bid_prices.__name__]
     lots = (
         lot_facts(tables, as_of)
         .filter("opened")

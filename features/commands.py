@@ -11,12 +11,15 @@ import typer
 from rich.console import Console
 
 from features.assessment.declare import Entry
+from features.assessment.parameters import with_changes
 from features.build import indicator_values
 from features.clock import now, parse_moment
+from features.derive.configured import in_force
 from features.errors import InputError
 from features.indicators.catalogue import entries, entries_by_id
 from features.output import Format, write_frame
 from features.tables.contract import ALL_TABLES, FACT_TABLES, RESULT_TABLES
+from features.tables.reference import Param
 from features.tables.results import IndicatorValue
 from features.tables.source import read_source_tables
 from features.tables.store import TableStore, stored_schema
@@ -78,7 +81,7 @@ def loaded_store(home: Path) -> TableStore:
 
 def run_name(store: TableStore, moment: str) -> str:
     """Return the name of a run: equal for equal moment, tables and catalogue, so that a repeated build is one run."""
-    versions = [store.version(table) for table in FACT_TABLES.values()]
+    versions = [store.version(table) for table in (*FACT_TABLES.values(), Param)]
     catalogue = [(entry.id, entry.version) for entry in entries()]
     return hashlib.sha256(json.dumps([moment, versions, catalogue]).encode()).hexdigest()[:16]
 
@@ -169,9 +172,26 @@ def counts(values: pl.DataFrame) -> pl.DataFrame:
 
 
 @indicators_app.command("show")
-def show_indicator(id: Annotated[str, typer.Argument(help="Such as SI-022.")]) -> None:  # noqa: A002
-    """Show one indicator's texts, law and parameters. Example: smoke indicators show SI-034."""
-    typer.echo(_described(_entry(id)))
+def show_indicator(
+    id: Annotated[str, typer.Argument(help="Such as SI-022.")],  # noqa: A002
+    as_of: Annotated[str | None, typer.Option("--as-of", help="The moment whose parameters count; default: now.")] = (
+        None
+    ),
+    home: Home = Path(".smoke"),
+) -> None:
+    """Show one indicator's texts, law and parameters, and who changed these. Example: smoke indicators show SI-034."""
+    entry, moment = _entry(id), now() if as_of is None else parse_moment(as_of)
+    changes = in_force(read_source_tables(TableStore(home))[Param], moment)
+    own = changes.filter(pl.col("param_key").str.starts_with(f"{id}.")).collect()
+    typer.echo(_described(with_changes(entry, dict(own.select("param_key", "current_value").iter_rows()))))
+    for change in own.iter_rows(named=True):
+        typer.echo(_CHANGED.format(**change))
+
+
+_CHANGED = (
+    "变更 changed: {param_key} {default_value} -> {current_value}, 自 from {valid_from:%Y-%m-%d}, "
+    "提出 proposed {changed_by}, 批准 approved {approved_by}: {reason}"
+)
 
 
 def _entry(id: str) -> Entry:  # noqa: A002

@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from features.assessment.declare import Entry
+from features.assessment.parameters import changed, with_changes
 from features.build import indicator_values
 from features.clock import SHANGHAI, now, parse_moment
 from features.derive.subject_links import subject_links
@@ -22,6 +24,7 @@ from features.indicators.catalogue import entries, entries_by_id, index_params
 from features.tables.contract import FACT_TABLES
 from features.tables.organisations import Organisation
 from features.tables.projects import Project
+from features.tables.reference import Param
 from features.tables.source import SourceTables, read_source_tables
 from features.tables.store import TableStore
 from features.tables.tendering import Lot
@@ -60,6 +63,7 @@ class Run:
         tables: the rows it rests on.
         values: rows of ``IndicatorValue``.
         links: which value counts for which subject, rows of ``SubjectLink``.
+        catalogue: the indicators by id, with the parameters in force at that moment.
         model_scores: as ``score_subjects`` takes them; None without a model.
         model_parts: likewise.
         model_version: the model's version; None without a model.
@@ -69,6 +73,7 @@ class Run:
     tables: SourceTables
     values: pl.DataFrame
     links: pl.DataFrame
+    catalogue: Mapping[str, Entry]
     model_scores: pl.DataFrame | None = None
     model_parts: pl.DataFrame | None = None
     model_version: str | None = None
@@ -78,7 +83,7 @@ class Run:
         return score_subjects(
             self.values,
             self.links,
-            entries(),
+            list(self.catalogue.values()),
             index_params(),
             as_of=self.as_of,
             model_scores=self.model_scores,
@@ -97,8 +102,10 @@ def run_as_of(source: SourceTables, as_of: dt.datetime, bundle: Bundle | None) -
     tables = source.collected()
     values = indicator_values(tables, as_of)
     links = subject_links(tables, as_of)
+    changes = changed(tables[Param], as_of)
+    catalogue = {entry.id: with_changes(entry, changes) for entry in entries()}
     if bundle is None:
-        return Run(as_of, tables, values, links)
+        return Run(as_of, tables, values, links, catalogue)
     lots = measured_lots(tables, as_of)
     scores = bundle.predict(lots).select(
         pl.lit("lot").alias("subject_type"),
@@ -116,7 +123,7 @@ def run_as_of(source: SourceTables, as_of: dt.datetime, bundle: Bundle | None) -
             pl.lit("lot").alias("subject_type"), pl.col("lot_id").alias("subject_id"), "feature", "phi", "raw_value"
         )
     )
-    return Run(as_of, tables, values, links, scores, parts, bundle.version)
+    return Run(as_of, tables, values, links, catalogue, scores, parts, bundle.version)
 
 
 def score_all(
@@ -193,7 +200,7 @@ class Scorer:
         for row in scored.contributions.iter_rows(named=True):
             lines.setdefault(Subject(row["subject_type"], row["subject_id"]), []).append(row)
         results = [
-            _explained(one, index[one], lines.get(one, []), scored)
+            _explained(one, index[one], lines.get(one, []), scored, run.catalogue)
             if one in index
             else Explanation(one.type, one.id, **_unknown(one))
             for one in subjects
@@ -354,9 +361,16 @@ def _unknown(one: Subject) -> dict[str, Any]:
     return {**nothing, "problem": error.problem}
 
 
-def _explained(one: Subject, row: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], scored: Scored) -> Explanation:
-    told = sorted((_contribution(line) for line in lines), key=lambda line: (-abs(line.points), line.kind, line.id))
-    missing = [_unjudged(item) for item in not_assessable(scored, entries(), one.type, one.id)]
+def _explained(
+    one: Subject,
+    row: Mapping[str, Any],
+    lines: Sequence[Mapping[str, Any]],
+    scored: Scored,
+    catalogue: Mapping[str, Entry],
+) -> Explanation:
+    told = [_contribution(line, catalogue) for line in lines]
+    told.sort(key=lambda line: (-abs(line.points), line.kind, line.id))
+    missing = [_unjudged(item) for item in not_assessable(scored, list(catalogue.values()), one.type, one.id)]
     return Explanation(
         one.type,
         one.id,
@@ -367,8 +381,7 @@ def _explained(one: Subject, row: Mapping[str, Any], lines: Sequence[Mapping[str
     )
 
 
-def _contribution(line: Mapping[str, Any]) -> Contribution:
-    catalogue = entries_by_id()
+def _contribution(line: Mapping[str, Any], catalogue: Mapping[str, Entry]) -> Contribution:
     entry = catalogue[line["id"]] if line["kind"] == "indicator" else None
     return Contribution(
         kind=line["kind"],

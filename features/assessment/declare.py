@@ -50,9 +50,14 @@ class Entry:
     """How it is written, with its unit: a format such as ``{:.2%}``."""
     support_zh: str = ""
     """What ``support_n`` counts."""
-    rule_zh: str = ""
+    rule_template_zh: str = ""
     """When it fires; parameters in braces."""
     cases: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def rule_zh(self) -> str:
+        """When it fires, with the values of the parameters."""
+        return self.rule_template_zh.format(**self.params)
 
 
 @dataclass(frozen=True)

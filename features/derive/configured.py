@@ -1,7 +1,9 @@
-"""What the centre has configured: lists of generic values and single settings, dated, from the table ``param``.
+"""What the centre has configured, dated, from the table ``param``: parameters, lists of generic values, settings.
 
-An entry of a list is a row ``LIST.<list>.<anything>`` whose current value is the entry; a setting is a row
-``SETTING.<name>``. An empty list excludes nothing (rulings G25).
+A row is one change of one key: ``SI-034.c_min`` is a parameter, ``SETTING.gp_open_limit`` a setting, and every row
+``LIST.ip_whitelist.<anything>`` an entry of a list. It counts from ``valid_from`` on, once somebody else than who
+proposed it has approved it; of several changes of one key the latest counts. An empty list excludes nothing (rulings
+G25).
 """
 
 import datetime as dt
@@ -10,6 +12,8 @@ import polars as pl
 
 from features.tables.reference import Param
 from features.tables.source import SourceTables
+
+LIST, SETTING = "LIST.", "SETTING."
 
 
 def listed(source: SourceTables, name: str, at: dt.datetime) -> pl.Series:
@@ -20,19 +24,30 @@ def listed(source: SourceTables, name: str, at: dt.datetime) -> pl.Series:
         name: such as ``ip_whitelist``, ``boilerplate_author``, ``intermediary_accounts``.
         at: the moment.
     """
-    rows = _in_force(source, at).filter(pl.col("param_key").str.starts_with(f"LIST.{name}."))
+    rows = in_force(source[Param], at).filter(pl.col("param_key").str.starts_with(f"{LIST}{name}."))
     value = pl.col("current_value").str.strip_chars().str.to_lowercase()
     return rows.select(value=value).unique().sort("value").collect().to_series()
 
 
 def setting(source: SourceTables, name: str, at: dt.datetime) -> str | None:
     """Return the value of a setting in force at a moment; null when it is not configured."""
-    rows = _in_force(source, at).filter(pl.col("param_key") == f"SETTING.{name}")
-    found = rows.sort("valid_from").select("current_value").collect().to_series()
-    return None if found.is_empty() else str(found[-1])
+    rows = in_force(source[Param], at).filter(pl.col("param_key") == f"{SETTING}{name}")
+    found = rows.select("current_value").collect().to_series()
+    return None if found.is_empty() else str(found[0])
 
 
-def _in_force(source: SourceTables, at: dt.datetime) -> pl.LazyFrame:
-    started = (pl.col("valid_from") <= at).fill_null(value=True)
-    ended = (pl.col("valid_to") <= at).fill_null(value=False)
-    return source[Param].filter(started & ~ended, pl.col("scope_region_code").is_null())
+def in_force(changes: pl.LazyFrame, at: dt.datetime) -> pl.LazyFrame:
+    """Return of the changes of each key the one that counts at a moment, if it has not ended.
+
+    Args:
+        changes: rows of ``param``, every version.
+        at: the moment.
+    """
+    approved = (pl.col("approved_by") != pl.col("changed_by")).fill_null(value=False)
+    started = (pl.col("valid_from") <= at).fill_null(value=False)
+    latest = (
+        changes.filter(approved, started, pl.col("scope_region_code").is_null())
+        .sort("valid_from", "changed_at", "current_value")
+        .unique("param_key", keep="last", maintain_order=True)
+    )
+    return latest.filter(~(pl.col("valid_to") <= at).fill_null(value=False)).sort("param_key")

@@ -70,7 +70,7 @@ def built(text: str, spec: dict[str, str]) -> Entry:
             raw_zh=stated["raw"]["zh"],
             raw_format=stated["raw"]["format"],
             support_zh=stated["support_zh"],
-            rule_zh=stated["rule_zh"].format(**stated["params"]),
+            rule_template_zh=stated["rule_zh"],
             cases=tuple(stated["cases"]),
         )
     except KeyError as error:

@@ -122,12 +122,20 @@ def read_source_tables(
         known_at: the moment.
         run: what the run that compares sensitive values is called in the access log; None: they stay shut.
     """
-    frames = {name: store.read(table, known_at) for name, table in {**FACT_TABLES, Param.NAME: Param}.items()}
+    frames = {name: store.read(table, known_at) for name, table in FACT_TABLES.items()}
+    frames[Param.NAME] = _changes(store, known_at)
     if run is None:
         return SourceTables(frames)
     door = Door(store, f"{SYSTEM}:{run}", "derive indicators", SYSTEM)
     names = frozenset(name for name, table in FACT_TABLES.items() if table.sensitive_columns())
     return SourceTables(frames, _Given(names, lambda name: _through(door, FACT_TABLES[name], known_at)))
+
+
+def _changes(store: TableStore, known_at: dt.datetime | None) -> pl.LazyFrame:
+    """Return every version of the parameters: a moment is judged by the values of its own time."""
+    versions = store.versions(Param).filter(~pl.col("retracted"))
+    known = versions if known_at is None else versions.filter(pl.col("loaded_at") <= known_at)
+    return known.select(Param.column_names())
 
 
 def _through(door: Door, table: type[Table], known_at: dt.datetime | None) -> pl.LazyFrame:

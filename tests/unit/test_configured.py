@@ -12,13 +12,16 @@ from features.derive.windows import complete_months
 from features.tables.reference import Param
 from features.tables.source import SourceTables
 
+EARLY = dt.datetime(2020, 1, 1, tzinfo=SHANGHAI)
 MAY = dt.datetime(2026, 5, 1, tzinfo=SHANGHAI)
 JUNE = dt.datetime(2026, 6, 1, tzinfo=SHANGHAI)
 
 
 def configured(*rows: dict[str, Any]) -> SourceTables:
     schema = {name: column.dtype for name, column in Param.columns().items()}
-    return SourceTables({"param": pl.LazyFrame(rows, schema=schema)})  # pyright: ignore[reportArgumentType]
+    approved = {"changed_by": "wang", "approved_by": "li", "valid_from": EARLY}
+    frame = pl.LazyFrame([approved | row for row in rows], schema=schema)  # pyright: ignore[reportArgumentType]
+    return SourceTables({"param": frame})
 
 
 def test_an_entry_counts_between_its_dates_trimmed_and_in_lower_case() -> None:
@@ -41,6 +44,7 @@ def test_the_latest_setting_in_force_counts() -> None:
         for value, day in (("2000000", MAY), ("4000000", JUNE))
     ]
 
+    assert setting(configured(*limits), "gp_open_limit", EARLY) is None
     assert setting(configured(*limits), "gp_open_limit", MAY) == "2000000"
     assert setting(configured(*limits), "gp_open_limit", JUNE) == "4000000"
     assert setting(configured(), "gp_open_limit", JUNE) is None
@@ -56,3 +60,18 @@ def test_the_latest_setting_in_force_counts() -> None:
 )
 def test_a_month_is_complete_with_its_last_microsecond(as_of: dt.datetime, months: list[str]) -> None:
     assert complete_months(as_of, 2) == months
+
+
+@pytest.mark.parametrize("approved_by", [None, "wang"])
+def test_a_change_that_nobody_else_approved_does_not_count(approved_by: str | None) -> None:
+    row = {"param_key": "SETTING.x", "current_value": "1", "approved_by": approved_by}
+
+    assert setting(configured(row), "x", JUNE) is None
+
+
+def test_a_change_that_has_ended_gives_way_to_nothing_not_to_an_older_one() -> None:
+    older = {"param_key": "SETTING.x", "current_value": "1"}
+    newer = {"param_key": "SETTING.x", "current_value": "2", "valid_from": MAY, "valid_to": JUNE}
+
+    assert setting(configured(older, newer), "x", MAY) == "2"
+    assert setting(configured(older, newer), "x", JUNE) is None
