@@ -15,9 +15,7 @@ from typing import Annotated, Any, Literal, cast
 import polars as pl
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table as Grid
 
 from features.clock import now
 from features.errors import InputError
@@ -34,6 +32,7 @@ from features.ingest.sources_command import add_ingest_commands
 from features.ingest.tables import SOURCE as TABLES
 from features.ingest.tables import replay_rows
 from features.ingest.tables_command import tables
+from features.output import on_screen, print_block
 from features.tables.contract import SOURCE_TABLES
 
 Format = Literal["table", "json", "csv"]
@@ -293,14 +292,11 @@ def _print_one(row: Mapping[str, Any], output: Format) -> None:
     elif output == "csv":
         _print_rows([row], output)
     else:
-        grid = Grid.grid(padding=(0, 2))
-        for name, value in row.items():
-            grid.add_row(name, _cell(value))
-        Console().print(grid)
+        print_block({name: f"{value:,}" if isinstance(value, int) else value for name, value in row.items()})
 
 
 def _print_rows(rows: Sequence[Mapping[str, Any]], output: Format, columns: Sequence[str] = ()) -> None:
-    """Print rows: a grid, a JSON array, or CSV.
+    """Print rows: for people, as a JSON array, or CSV.
 
     Args:
         rows: all with the same columns.
@@ -317,13 +313,4 @@ def _print_rows(rows: Sequence[Mapping[str, Any]], output: Format, columns: Sequ
         writer.writerows(rows)
         typer.echo(text.getvalue(), nl=False)
     else:
-        grid = Grid()
-        for name in names:
-            grid.add_column(name, no_wrap=name == "id", min_width=16 if name == "id" else None)
-        for row in rows:
-            grid.add_row(*map(_cell, row.values()))
-        Console().print(grid)
-
-
-def _cell(value: object) -> str:
-    return escape(f"{value:,}" if isinstance(value, int) else str(value))
+        typer.echo(on_screen(pl.DataFrame(rows, schema=names, infer_schema_length=None)))

@@ -24,7 +24,7 @@ from features.ingest.fetch.connections import switched_on
 from features.ingest.keys import load_keys
 from features.ingest.mapped import Counts
 from features.ingest.mapping.cells import cell_rules
-from features.output import Format, print_whole, write_frame
+from features.output import Format, plain_grid, print_whole, write_frame
 
 ALL = "all"
 LANDING = "landing"
@@ -224,7 +224,7 @@ def _feeds(outcomes: Iterable[FeedOutcome], code: str) -> dict[str, object]:
 
 
 def _as_grid(done: Ingested) -> Grid:
-    grid = Grid("feed", "files", *asdict(Counts()), "seconds", box=None)
+    grid = plain_grid("feed", "files", *asdict(Counts()), "seconds")
     for column in grid.columns:
         column.justify = "left" if column.header == "feed" else "right"
     for one in done.feeds:

@@ -17,7 +17,7 @@ from features.clock import now
 from features.ingest.quarantine.sealing import seal_of
 from features.ingest.table_files import FileProblem
 from features.ingest.tables import SOURCE, Counts, Loaded, load_tables
-from features.output import print_whole
+from features.output import plain_grid, print_whole
 
 
 def tables(
@@ -91,7 +91,7 @@ def _problem(problem: FileProblem) -> dict[str, str]:
 
 
 def _as_grid(loaded: Loaded) -> Grid:
-    grid = Grid("table", *asdict(Counts()))
+    grid = plain_grid("table", *asdict(Counts()))
     for column in grid.columns[1:]:
         column.justify = "right"
     for name, counts in [*loaded.tables.items(), ("all", loaded.total)]:

@@ -15,7 +15,7 @@ from features.ingest.cleaning import read_uscc
 from features.ingest.identity.candidates import Candidate, as_json
 from features.ingest.identity.resolving import REASONS
 from features.ingest.identity.work_items import WorkItems, proposals
-from features.output import Format, write_frame
+from features.output import Format, print_block, write_frame
 from features.tables.organisations import Organisation, Person
 from features.tables.store import TableStore
 
@@ -75,8 +75,12 @@ def show(item: Item, home: Home = Path(".smoke"), output: Output = None) -> None
         return
     reason = str(row["reason"] or "")
     facts = {**row, "reason": REASONS.get(reason, reason)}
-    frame = pl.DataFrame([(name, None if value is None else str(value)) for name, value in facts.items()], orient="row")
-    write_frame(frame.rename({"column_0": "field", "column_1": "value"}), None, output)
+    if output is Format.CSV:
+        told = [(name, None if value is None else str(value)) for name, value in facts.items()]
+        write_frame(pl.DataFrame(told, schema=["field", "value"], orient="row"), None, output)
+    else:
+        print_block({name: value for name, value in facts.items() if name != "neighbours"})
+        typer.echo("")
     names = {"id": pl.String(), "name": pl.String(), "score": pl.Float64(), "why": pl.String()}
     write_frame(pl.DataFrame([vars(one) for one in candidates], schema=names), None, output)
 
