@@ -52,8 +52,11 @@ _LISTED = ("id", "loaded_at", "source", "file", "record", "table", "level", "fie
 _ON_SCREEN = ("id", "record", "table", "field", "value", "reason", "mend")
 _PERSONAL_KEYS = frozenset({"contactPoint", "contactPoints"})
 
-ingest_app = typer.Typer(help="Load a delivery.", no_args_is_help=True)
-quarantine_app = typer.Typer(help="What could not be taken: list, show and replay.", no_args_is_help=True)
+ingest_app = typer.Typer(help="Load a delivery.\n\nExample: smoke ingest all DIR", no_args_is_help=True)
+quarantine_app = typer.Typer(
+    help="What could not be taken: list, show and replay.\n\nExample: smoke quarantine list --summary",
+    no_args_is_help=True,
+)
 ingest_app.command()(tables)
 add_ingest_commands(ingest_app)
 

@@ -36,7 +36,10 @@ Delivered = Annotated[
 Output = Annotated[Literal["table", "json"], typer.Option("--format", help="how to print the counts")]
 Listed = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="table for people, json or csv")]
 
-sources_app = typer.Typer(help="The source systems: list them, show how a feed is mapped.", no_args_is_help=True)
+sources_app = typer.Typer(
+    help="The source systems: list them, show how a feed is mapped.\n\nExample: smoke sources show S01 bid",
+    no_args_is_help=True,
+)
 
 
 def add_ingest_commands(app: typer.Typer) -> None:

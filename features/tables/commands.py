@@ -15,10 +15,11 @@ from features.tables.dictionary_page import dictionary_page
 from features.tables.listing import Row, column_rows, table_row, table_rows
 
 LISTED = ("table", "label_zh", "group", "store", "columns", "sources", "event")
-WIDTH = 160
-"""Characters a line where the output is no terminal."""
 
-tables_app = typer.Typer(no_args_is_help=True, help="List and show the 73 tables, or write the data dictionary.")
+tables_app = typer.Typer(
+    no_args_is_help=True,
+    help="List and show the 73 tables, or write the data dictionary.\n\nExample: smoke tables show bid",
+)
 Formatted = Annotated[Format | None, typer.Option(help="table (default), json or csv.")]
 
 

@@ -30,7 +30,10 @@ KindOption = Annotated[
 
 _ON_SCREEN = ("item_id", "kind", "source", "given", "name", "records", "candidate", "score", "state")
 
-identities_app = typer.Typer(help="Unresolved identities: list, show, decide, dismiss.", no_args_is_help=True)
+identities_app = typer.Typer(
+    help="Unresolved identities: list, show, decide, dismiss.\n\nExample: smoke identities list --kind organisation",
+    no_args_is_help=True,
+)
 
 
 @identities_app.command("list")
