@@ -46,6 +46,19 @@ def deliver(home: Path, *records: str, at: dt.datetime = MORNING) -> int:
     return WorkItems(home).add(sightings("organisation", "S01", "S01/bid", bid_rows(home, *records)), at)
 
 
+def unresolved_person(home: Path) -> tuple[str, str, str]:
+    """Deliver a person whose number is one slip off a stored one's; return item, stored person and number given."""
+    known = person_ids(pl.Series([NUMBER]), pl.Series(["张三丰"]), KEYS, read_known(TableStore(home), "P00")).row(
+        0, named=True
+    )
+    upsert(home, Person, "P00", {"person_id": known["person_id"], "name": "张三丰", "id_no_hash": known["id_no_hash"]})
+    slipped = NUMBER[:9] + "1" + NUMBER[10:]
+    rows = pl.DataFrame({"record": ["r"], "given": [slipped], "name": ["张三丰"]})
+    rows = rows.hstack(person_ids(rows["given"], rows["name"], KEYS, read_known(TableStore(home), "S10")))
+    WorkItems(home).add(sightings("person", "S10", "S10/employment", rows, keys=KEYS), MORNING)
+    return WorkItems(home).items(kind="person").item(0, "item_id"), known["person_id"], slipped
+
+
 def listed(capsys: pytest.CaptureFixture[str], home: Path, *options: str) -> list[dict[str, object]]:
     capsys.readouterr()
     assert smoke.run(["identities", "list", "--home", str(home), "--format", "json", *options]) == 0
@@ -110,6 +123,19 @@ def test_a_decision_needs_someone_a_reason_and_an_identity(
     assert WorkItems(home).decided() == {}
 
 
+def test_who_decides_about_a_person_is_not_told_to_give_a_credit_code(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item, *_ = unresolved_person(home)
+    decide = ["identities", "decide", item, "--home", str(home), "--as", "wang", "--because", "x"]
+
+    assert smoke.run([*decide, "--id", "p000"]) == 1
+
+    said = capsys.readouterr().err
+    assert "candidates of `smoke identities show`; a person must be stored before." in said
+    assert "credit code" not in said
+
+
 def test_an_unknown_item_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert smoke.run(["identities", "show", "nothing", "--home", str(home)]) == 1
     assert "smoke identities list" in capsys.readouterr().err
@@ -118,20 +144,12 @@ def test_an_unknown_item_is_named(home: Path, capsys: pytest.CaptureFixture[str]
 def test_a_mistyped_number_proposes_the_person_and_shows_no_number(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    known = person_ids(pl.Series([NUMBER]), pl.Series(["张三"]), KEYS, read_known(TableStore(home), "P00")).row(
-        0, named=True
-    )
-    upsert(home, Person, "P00", {"person_id": known["person_id"], "name": "张三", "id_no_hash": known["id_no_hash"]})
-    slipped = NUMBER[:9] + "1" + NUMBER[10:]
-    rows = pl.DataFrame({"record": ["r"], "given": [slipped], "name": ["张三"]})
-    rows = rows.hstack(person_ids(rows["given"], rows["name"], KEYS, read_known(TableStore(home), "S10")))
-    WorkItems(home).add(sightings("person", "S10", "S10/employment", rows, keys=KEYS), MORNING)
+    item, person, slipped = unresolved_person(home)
 
-    item = WorkItems(home).items(kind="person").item(0, "item_id")
     assert smoke.run(["identities", "show", item, "--home", str(home)]) == 0
 
     shown = capsys.readouterr().out
-    assert known["person_id"] in shown
+    assert person in shown
     assert "证件号只差一处" in shown
     assert slipped not in shown
     assert slipped[6:14] not in shown

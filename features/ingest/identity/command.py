@@ -29,6 +29,8 @@ KindOption = Annotated[
 ]
 
 _ON_SCREEN = ("item_id", "kind", "source", "given", "name", "records", "candidate", "score", "state")
+_STORED_PERSON = "take an id from the candidates of `smoke identities show`; a person must be stored before."
+_STORED_OR_CODE = "take an id from the candidates of `smoke identities show`, or give a valid 18-character credit code."
 
 identities_app = typer.Typer(
     help="Unresolved identities: list, show, decide, dismiss.\n\nExample: smoke identities list --kind organisation",
@@ -103,11 +105,7 @@ def decide(
     Example: smoke identities decide 3f1c9a60b2d4e871 --id 91511300MA62960B0Y --as wang --because 核对营业执照
     """
     row, candidates = _with_candidates(home, item)
-    known = _is_stored(home, str(row["about"]), chosen)
-    if not known and (row["about"] == "person" or read_uscc(chosen) != chosen):
-        mend = "take an id from the candidates of `smoke identities show`, or give a valid 18-character credit code."
-        # What was given may be an identity number, so it is not repeated.
-        raise InputError(f"--id names no {row['about']} that could be meant.", field="--id", mend=mend)
+    _refuse_unknown(home, str(row["about"]), chosen)
     _settle(home, item, "decided", chosen, user, because, candidates)
     typer.echo(f"{item}: {chosen}. It is used when the records are judged again: by a replay or their next delivery.")
 
@@ -141,6 +139,10 @@ def _with_candidates(home: Path, item: str) -> tuple[dict[str, object], list[Can
     return found.row(0, named=True), proposals(TableStore(home), found).get(item, [])
 
 
-def _is_stored(home: Path, about: str, chosen: str) -> bool:
-    table = Person if about == "person" else Organisation
-    return not TableStore(home).versions(table).filter(pl.col(table.key()) == chosen).head(1).collect().is_empty()
+def _refuse_unknown(home: Path, about: str, chosen: str) -> None:
+    """Make sure that an id means somebody; what was given may be an identity number, so it is not repeated."""
+    person = about == "person"
+    table, mend = (Person, _STORED_PERSON) if person else (Organisation, _STORED_OR_CODE)
+    stored = TableStore(home).versions(table).filter(pl.col(table.key()) == chosen).head(1).collect()
+    if stored.is_empty() and (person or read_uscc(chosen) != chosen):
+        raise InputError(f"--id names no {about} that could be meant.", field="--id", mend=mend)
