@@ -26,6 +26,7 @@ from features.ingest.ocds.files import Delivery
 from features.ingest.ocds.loading import Loaded, load_ocds, replay_ocds
 from features.ingest.ocds.publishers import BidsPublished, publishers
 from features.ingest.quarantine.entries import MASK, SEALED, Quarantine, masked
+from features.ingest.quarantine.notice import point_to_refused
 from features.ingest.quarantine.sealing import seal_of
 from features.ingest.replay_feeds import replay_feed_records
 from features.ingest.sources_command import add_ingest_commands
@@ -84,6 +85,8 @@ def ocds(
     with _reading(file) as delivery:
         loaded = load_ocds(home, delivery, declared, loaded_at=now(), source_code=source_code)
     _print_one({"source": OCDS, **_counts(loaded), "seconds": round(time.monotonic() - started, 3)}, output)
+    if output == "table":
+        point_to_refused(loaded.counts.quarantined + loaded.rows + loaded.values)
 
 
 @quarantine_app.command("list")
@@ -230,10 +233,13 @@ def _mended(quarantine: Quarantine, ids: Sequence[str], mended: Path) -> dict[st
             field="mended",
             mend="load the release again, mended, with smoke ingest ocds.",
         )
+    if not mended.is_file():
+        mend = "name the file that holds the mended record."
+        raise InputError(f"There is no file {mended}.", field="mended", mend=mend)
     try:
         text = mended.read_text(encoding="utf-8")
         json.loads(text)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         mend = "give the record as JSON."
         raise InputError(f"{mended} is no JSON file in UTF-8.", field="mended", mend=mend) from error
     names = ("id", "source", "record", "table", "level", "field", "file", "source_code", "feed")

@@ -14,6 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table as Grid
 
 from features.clock import now
+from features.ingest.quarantine.notice import point_to_refused
 from features.ingest.quarantine.sealing import seal_of
 from features.ingest.table_files import FileProblem
 from features.ingest.tables import SOURCE, Counts, Loaded, load_tables
@@ -69,6 +70,7 @@ def tables(
         print_whole(_as_grid(loaded))
         if loaded.released:
             typer.echo(f"{loaded.released:,} rows that had waited since earlier loads have been taken.")
+        point_to_refused(loaded.total.quarantined)
     for problem in loaded.problems:
         typer.echo(f"{problem.file}: {problem.message} Mend: {problem.mend}", err=True)
     if loaded.problems:
