@@ -301,7 +301,7 @@ def _print_one(row: Mapping[str, Any], output: Format) -> None:
     elif output == "csv":
         _print_rows([row], output)
     else:
-        print_block({name: f"{value:,}" if isinstance(value, int) else value for name, value in row.items()})
+        print_block({name: f"{value:,}" if type(value) is int else value for name, value in row.items()})
 
 
 def _print_rows(rows: Sequence[Mapping[str, Any]], output: Format, columns: Sequence[str] = ()) -> None:

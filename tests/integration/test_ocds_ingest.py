@@ -409,6 +409,7 @@ def test_the_quarantine_is_listed_shown_and_replayed(home: Path) -> None:
     assert one in run(quarantine_app, "list", *at).stdout
 
     shown = run(quarantine_app, "show", one, *at).stdout
+    assert ["raw_complete", "true"] in [line.split() for line in shown.splitlines()]
     assert "王某" not in shown
     assert "道路" in shown
 
