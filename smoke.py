@@ -53,6 +53,10 @@ PARTS = {
     "serve": ("bentoml", "starlette", "uvicorn", "prometheus_client"),
 }
 """Optional parts of the installation, and the packages that come with each."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C; Typer gives it where the command was at work already."""
+SERVING = ("serve", "demo")
+"""Commands that run until somebody stops them."""
 
 
 def main() -> None:
@@ -70,6 +74,15 @@ def run(arguments: Sequence[str]) -> int:
     if name not in COMMANDS:
         typer.echo(f"smoke: there is no command {name!r}. Mend: see smoke --help.", err=True)
         return 2
+    code = _exit_code(name, arguments)
+    if code == INTERRUPTED and name not in SERVING:
+        what = "Nothing is lost: the same command, run again, completes it."
+        typer.echo(f"smoke {name}: stopped before its end. {what}", err=True)
+    return code
+
+
+def _exit_code(name: str, arguments: Sequence[str]) -> int:
+    """Run a command; what stops it and can be mended is told in one line."""
     try:
         application(name)(list(arguments), prog_name="smoke")
     except SmokeError as error:
@@ -87,7 +100,7 @@ def run(arguments: Sequence[str]) -> int:
         typer.echo(f"smoke {name}:{where}: {error.strerror or error}. {mend}", err=True)
         return 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     return 0

@@ -11,7 +11,9 @@ from features.output import Format, write_frame
 from features.tables.reference import AccessLog
 from features.tables.store import TableStore
 
-access_app = typer.Typer(help="Who read sensitive columns.", no_args_is_help=True)
+access_app = typer.Typer(
+    help="Who read sensitive columns.\n\nExample: smoke access list --since 2026-06-01", no_args_is_help=True
+)
 
 
 @access_app.callback()

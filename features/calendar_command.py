@@ -9,7 +9,10 @@ from features.errors import InputError
 from features.output import write_frame
 from features.working_days import SHIPPED_YEARS, shipped_days
 
-calendar_app = typer.Typer(help="The working-day calendar.", no_args_is_help=True)
+calendar_app = typer.Typer(
+    help="The working-day calendar.\n\nExample: smoke calendar export --from 2023 --to 2026 --out DIR/calendar_day.csv",
+    no_args_is_help=True,
+)
 
 
 @calendar_app.callback()

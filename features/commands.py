@@ -28,7 +28,9 @@ Home = Annotated[Path, typer.Option(envvar="SMOKE_HOME", help="Folder with all s
 AsOf = Annotated[str, typer.Option("--as-of", help="Date (counts to its end) or time.")]
 LIST_COLUMNS = ("id", "code", "name_zh", "analysis", "severity", "state")
 
-indicators_app = typer.Typer(no_args_is_help=True, help="List, show or run the 84 indicators.")
+indicators_app = typer.Typer(
+    no_args_is_help=True, help="List, show or run the 84 indicators.\n\nExample: smoke indicators show SI-022"
+)
 
 
 KnownAt = Annotated[str | None, typer.Option(help="Only rows loaded up to this moment.")]

@@ -21,7 +21,10 @@ Home = Annotated[Path, typer.Option(envvar="SMOKE_HOME", help="where all state l
 Output = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="table for people, json or csv")]
 _SHOWN = ["state", "at", "by", "rule", "table", "columns", "horizon", "rows", "oldest", "newest", "basis", "run_id"]
 
-retention_app = typer.Typer(help="How long what is kept, and taking away what is over.", no_args_is_help=True)
+retention_app = typer.Typer(
+    help="How long what is kept, and taking away what is over.\n\nExample: smoke retention run --dry-run",
+    no_args_is_help=True,
+)
 
 
 @retention_app.command("list")

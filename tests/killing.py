@@ -1,7 +1,8 @@
-"""Commands as processes: run to their end, or killed on the way."""
+"""Commands as processes: run to their end, or killed or interrupted on the way."""
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -42,10 +43,25 @@ def killed_once(
 ) -> bool:
     """Start a command, kill it a moment after it has come so far; tell whether it was still at work."""
     process = started(command, environment)
+    _wait(reached, process, patience_seconds)
+    return killed_in(pause, process)
+
+
+def interrupted_once(
+    reached: Callable[[], bool], command: Sequence[str], *, patience_seconds: float
+) -> tuple[int, str]:
+    """Start a command, send it what Ctrl-C sends once it has come so far; return its exit code and its errors."""
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    _wait(reached, process, patience_seconds)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=patience_seconds)
+    return process.returncode, said
+
+
+def _wait(reached: Callable[[], bool], process: subprocess.Popen[Any], patience_seconds: float) -> None:
     limit = time.monotonic() + patience_seconds
     while process.poll() is None and not reached() and time.monotonic() < limit:
         time.sleep(0.001)
-    return killed_in(pause, process)
 
 
 def killed_in(seconds: float, process: subprocess.Popen[Any]) -> bool:

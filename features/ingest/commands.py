@@ -15,9 +15,7 @@ from typing import Annotated, Any, Literal, cast
 import polars as pl
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table as Grid
 
 from features.clock import now
 from features.errors import InputError
@@ -28,12 +26,14 @@ from features.ingest.ocds.files import Delivery
 from features.ingest.ocds.loading import Loaded, load_ocds, replay_ocds
 from features.ingest.ocds.publishers import BidsPublished, publishers
 from features.ingest.quarantine.entries import ENTRY_SCHEMA, MASK, SEALED, Quarantine, masked
+from features.ingest.quarantine.notice import point_to_refused
 from features.ingest.quarantine.sealing import seal_of
 from features.ingest.replay_feeds import replay_feed_records
 from features.ingest.sources_command import add_ingest_commands
 from features.ingest.tables import SOURCE as TABLES
 from features.ingest.tables import replay_rows
 from features.ingest.tables_command import tables
+from features.output import on_screen, print_block
 from features.tables.contract import SOURCE_TABLES
 
 Format = Literal["table", "json", "csv"]
@@ -53,8 +53,11 @@ _LISTED = ("id", "loaded_at", "source", "file", "record", "table", "level", "fie
 _ON_SCREEN = ("id", "record", "table", "field", "value", "reason", "mend")
 _PERSONAL_KEYS = frozenset({"contactPoint", "contactPoints"})
 
-ingest_app = typer.Typer(help="Load a delivery.", no_args_is_help=True)
-quarantine_app = typer.Typer(help="What could not be taken: list, show and replay.", no_args_is_help=True)
+ingest_app = typer.Typer(help="Load a delivery.\n\nExample: smoke ingest all DIR", no_args_is_help=True)
+quarantine_app = typer.Typer(
+    help="What could not be taken: list, show and replay.\n\nExample: smoke quarantine list --summary",
+    no_args_is_help=True,
+)
 ingest_app.command()(tables)
 add_ingest_commands(ingest_app)
 
@@ -82,6 +85,8 @@ def ocds(
     with _reading(file) as delivery:
         loaded = load_ocds(home, delivery, declared, loaded_at=now(), source_code=source_code)
     _print_one({"source": OCDS, **_counts(loaded), "seconds": round(time.monotonic() - started, 3)}, output)
+    if output == "table":
+        point_to_refused(loaded.counts.quarantined + loaded.rows + loaded.values)
 
 
 @quarantine_app.command("list")
@@ -229,10 +234,13 @@ def _mended(quarantine: Quarantine, ids: Sequence[str], mended: Path) -> dict[st
             field="mended",
             mend="load the release again, mended, with smoke ingest ocds.",
         )
+    if not mended.is_file():
+        mend = "name the file that holds the mended record."
+        raise InputError(f"There is no file {mended}.", field="mended", mend=mend)
     try:
         text = mended.read_text(encoding="utf-8")
         json.loads(text)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         mend = "give the record as JSON."
         raise InputError(f"{mended} is no JSON file in UTF-8.", field="mended", mend=mend) from error
     given = {**entry, "raw": text, "raw_encoding": "text", "waiting": False}
@@ -291,14 +299,11 @@ def _print_one(row: Mapping[str, Any], output: Format) -> None:
     elif output == "csv":
         _print_rows([row], output)
     else:
-        grid = Grid.grid(padding=(0, 2))
-        for name, value in row.items():
-            grid.add_row(name, _cell(value))
-        Console().print(grid)
+        print_block({name: f"{value:,}" if type(value) is int else value for name, value in row.items()})
 
 
 def _print_rows(rows: Sequence[Mapping[str, Any]], output: Format, columns: Sequence[str] = ()) -> None:
-    """Print rows: a grid, a JSON array, or CSV.
+    """Print rows: for people, as a JSON array, or CSV.
 
     Args:
         rows: all with the same columns.
@@ -315,13 +320,4 @@ def _print_rows(rows: Sequence[Mapping[str, Any]], output: Format, columns: Sequ
         writer.writerows(rows)
         typer.echo(text.getvalue(), nl=False)
     else:
-        grid = Grid()
-        for name in names:
-            grid.add_column(name, no_wrap=name == "id", min_width=16 if name == "id" else None)
-        for row in rows:
-            grid.add_row(*map(_cell, row.values()))
-        Console().print(grid)
-
-
-def _cell(value: object) -> str:
-    return escape(f"{value:,}" if isinstance(value, int) else str(value))
+        typer.echo(on_screen(pl.DataFrame(rows, schema=names, infer_schema_length=None)))

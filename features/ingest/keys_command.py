@@ -7,7 +7,10 @@ import typer
 
 from features.ingest.keys import KEY_FILE, new_key_file
 
-keys_app = typer.Typer(help="The keys that personal data stand under.", no_args_is_help=True)
+keys_app = typer.Typer(
+    help="The keys that personal data stand under.\n\nExample: smoke keys new --out ~/.config/smoke-index/keys.env",
+    no_args_is_help=True,
+)
 
 
 @keys_app.callback()

@@ -24,19 +24,23 @@ from features.ingest.fetch.connections import switched_on
 from features.ingest.keys import load_keys
 from features.ingest.mapped import Counts
 from features.ingest.mapping.cells import cell_rules
-from features.output import Format, print_whole, write_frame
+from features.ingest.quarantine.notice import point_to_refused
+from features.output import Format, plain_grid, print_whole, write_frame
 
 ALL = "all"
 LANDING = "landing"
 Home = Annotated[Path, typer.Option(envvar="SMOKE_HOME", help="where all state lives")]
 Delivered = Annotated[
     Path | None,
-    typer.Argument(metavar="PATH", help="the source's folder of files; default: what smoke fetch has landed"),
+    typer.Argument(metavar="PATH", help="folder of files; default: what smoke fetch has landed"),
 ]
 Output = Annotated[Literal["table", "json"], typer.Option("--format", help="how to print the counts")]
 Listed = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="table for people, json or csv")]
 
-sources_app = typer.Typer(help="The source systems: list them, show how a feed is mapped.", no_args_is_help=True)
+sources_app = typer.Typer(
+    help="The source systems: list them, show how a feed is mapped.\n\nExample: smoke sources show S01 bid",
+    no_args_is_help=True,
+)
 
 
 def add_ingest_commands(app: typer.Typer) -> None:
@@ -44,12 +48,14 @@ def add_ingest_commands(app: typer.Typer) -> None:
     declared = sorted(Path(str(entry)).stem for entry in (files("features.ingest") / "feeds").iterdir())
     for code in [*declared, ALL]:
         what = "all sources: a folder with one folder a source" if code == ALL else f"what the source {code} delivers"
-        app.command(code, help=_HELP.format(what=what, code=code, example=f"/deliveries/{code}".replace("/all", "")))(
-            _command(code)
-        )
+        landing = LANDING if code == ALL else f"{LANDING}/{code}"
+        example = "/deliveries" if code == ALL else f"/deliveries/{code}"
+        app.command(code, help=_HELP.format(what=what, code=code, landing=landing, example=example))(_command(code))
 
 
 _HELP = """Load {what}.
+
+Without PATH it is $SMOKE_HOME/{landing}, where smoke fetch puts files; what is loaded is removed from there.
 
 Each record is loaded, unchanged, superseded (older than what is in force, and kept) or quarantined; see smoke
 quarantine list. A feed whose interface has changed is stopped before anything of it is loaded, and a file that cannot
@@ -130,6 +136,7 @@ def _ingest(code: str, path: Path | None, home: Path, output: Literal["table", "
         typer.echo(json.dumps(_as_json(code, done, seconds), ensure_ascii=False))
     else:
         print_whole(_as_grid(done))
+        point_to_refused(done.counts().quarantined)
     for one in done.feeds:
         if one.unexpected:
             names = ", ".join(sorted(one.unexpected))
@@ -224,7 +231,7 @@ def _feeds(outcomes: Iterable[FeedOutcome], code: str) -> dict[str, object]:
 
 
 def _as_grid(done: Ingested) -> Grid:
-    grid = Grid("feed", "files", *asdict(Counts()), "seconds", box=None)
+    grid = plain_grid("feed", "files", *asdict(Counts()), "seconds")
     for column in grid.columns:
         column.justify = "left" if column.header == "feed" else "right"
     for one in done.feeds:

@@ -14,10 +14,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table as Grid
 
 from features.clock import now
+from features.ingest.quarantine.notice import point_to_refused
 from features.ingest.quarantine.sealing import seal_of
 from features.ingest.table_files import FileProblem
 from features.ingest.tables import SOURCE, Counts, Loaded, load_tables
-from features.output import print_whole
+from features.output import plain_grid, print_whole
 
 
 def tables(
@@ -69,6 +70,7 @@ def tables(
         print_whole(_as_grid(loaded))
         if loaded.released:
             typer.echo(f"{loaded.released:,} rows that had waited since earlier loads have been taken.")
+        point_to_refused(loaded.total.quarantined)
     for problem in loaded.problems:
         typer.echo(f"{problem.file}: {problem.message} Mend: {problem.mend}", err=True)
     if loaded.problems:
@@ -91,7 +93,7 @@ def _problem(problem: FileProblem) -> dict[str, str]:
 
 
 def _as_grid(loaded: Loaded) -> Grid:
-    grid = Grid("table", *asdict(Counts()))
+    grid = plain_grid("table", *asdict(Counts()))
     for column in grid.columns[1:]:
         column.justify = "right"
     for name, counts in [*loaded.tables.items(), ("all", loaded.total)]:

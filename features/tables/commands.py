@@ -6,9 +6,6 @@ from typing import Annotated
 
 import polars as pl
 import typer
-from rich.console import Console
-from rich.table import Table as Grid
-from rich.text import Text
 
 from features.errors import InputError
 from features.output import Format, output_format, write_frame
@@ -18,10 +15,11 @@ from features.tables.dictionary_page import dictionary_page
 from features.tables.listing import Row, column_rows, table_row, table_rows
 
 LISTED = ("table", "label_zh", "group", "store", "columns", "sources", "event")
-WIDTH = 160
-"""Characters a line where the output is no terminal."""
 
-tables_app = typer.Typer(no_args_is_help=True, help="List and show the 73 tables, or write the data dictionary.")
+tables_app = typer.Typer(
+    no_args_is_help=True,
+    help="List and show the 73 tables, or write the data dictionary.\n\nExample: smoke tables show bid",
+)
 Formatted = Annotated[Format | None, typer.Option(help="table (default), json or csv.")]
 
 
@@ -29,10 +27,7 @@ Formatted = Annotated[Format | None, typer.Option(help="table (default), json or
 def list_tables(format: Formatted = None) -> None:  # noqa: A002
     """List the 73 tables in the order of the data model. Example: smoke tables list --format csv."""
     rows = pl.DataFrame(table_rows())
-    if output_format(None, format) is Format.TABLE:
-        _print(_grid(table_rows(), LISTED))
-    else:
-        write_frame(rows, None, format)
+    write_frame(rows.select(LISTED) if output_format(None, format) is Format.TABLE else rows, None, format)
 
 
 @tables_app.command("show")
@@ -53,7 +48,7 @@ def show_table(
     typer.echo(f"{about['description']}")
     if about["event"]:
         typer.echo(f"event: {about['event']}; row known from: {about['known_from']}; undated: {about['undated']}")
-    _print(_grid([_shown(row) for row in column_rows(declared)], None))
+    write_frame(pl.DataFrame([_shown(row) for row in column_rows(declared)]), None)
 
 
 @tables_app.command("html")
@@ -90,20 +85,3 @@ def _shown(row: Row) -> Row:
         "values": "\n".join(part for part in (values, str(row["bounds"]), str(row["description"])) if part),
         "known_from": row["known_from"],
     }
-
-
-def _grid(rows: list[Row], columns: tuple[str, ...] | None) -> Grid:
-    names = columns or tuple(rows[0])
-    grid = Grid(box=None, pad_edge=False, header_style="bold")
-    for place, name in enumerate(names):
-        grid.add_column(name, no_wrap=place == 0, overflow="fold")
-    for row in rows:
-        grid.add_row(*[Text(str(row[name])) for name in names])
-    return grid
-
-
-def _print(grid: Grid) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
-    console.print(grid)

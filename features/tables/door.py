@@ -1,5 +1,7 @@
 """The one door to sensitive columns: a named reader, a stated purpose, and a line in the access log before the read.
 
+Personal values that are not sensitive, such as names, need no role; a command that shows them notes the ``Look`` first.
+
 Nothing else may call ``TableStore.read_sensitive`` (a test holds the whole source tree to that). Who may read what is
 declared in ``model/access.csv``; what no line grants is refused. The line in the log is on the disk before a value is
 read: when it cannot be written, nothing is read.
@@ -27,6 +29,7 @@ SYSTEM = "system"
 """The role of a run that derives results for nobody in particular; its user is ``system:<run>``."""
 ROLES = frozenset(UserAccount.columns()["role_code"].categories) | {SYSTEM}  # type: ignore[attr-defined]
 P00 = "P00"
+_WHO_READS = "runs read as system:<run>, people under their account."
 
 
 class AccessDeniedError(SmokeError):
@@ -68,17 +71,13 @@ class Door:
     )
 
     def __post_init__(self) -> None:
-        if not self.purpose.strip():
-            raise InputError("No purpose is given.", field="purpose", mend="say why the data are read.")
-        if not self.user_id.strip():
-            raise InputError("No reader is given.", field="user_id", mend="name the account that reads.")
+        _check_reader(self.user_id, self.purpose)
         if self.role not in ROLES:
             raise InputError(
                 f"There is no role {self.role!r}.", field="role", mend=f"one of {', '.join(sorted(ROLES))}."
             )
-        if (self.role == SYSTEM) != self.user_id.startswith(f"{SYSTEM}:"):
-            mend = "runs read as system:<run>, people under their account."
-            raise InputError(f"{self.user_id!r} cannot read as {self.role}.", field="user_id", mend=mend)
+        if (self.role == SYSTEM) != _is_run(self.user_id):
+            raise InputError(f"{self.user_id!r} cannot read as {self.role}.", field="user_id", mend=_WHO_READS)
 
     def read(
         self,
@@ -148,30 +147,34 @@ class Door:
         mark = (table.NAME, frozenset(fields))
         if self.role == SYSTEM and mark in self._logged:
             return
-        moment = now()
-        log_id = uuid.uuid4().hex
-        row = {
-            "log_id": log_id,
-            "user_id": self.user_id,
-            "accessed_at": moment,
-            "table_name": table.NAME,
-            "subject_id": subject,
-            "purpose": self.purpose.strip(),
-            "fields_read": json.dumps(list(fields)),
-            "loaded_at": moment,
-            "valid_from_ts": moment,
-            "source_code": P00,
-            "source_record_id": log_id,
-            "retracted": False,
-        }
-        try:
-            self.store.append(AccessLog, pl.DataFrame([row]))
-        except (OSError, SQLAlchemyError) as error:
-            message = (
-                "The access log cannot be written, so nothing was read. Mend: check the database of the case store."
-            )
-            raise StoreError(message) from error
+        _write_line(self.store, self.user_id, self.purpose, table, fields, subject)
         self._logged.add(mark)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A person's look at personal values that are not sensitive and that a command else masks.
+
+    Attributes:
+        user_id: the account of who looks.
+        purpose: why, in words; never blank.
+    """
+
+    user_id: str
+    purpose: str
+
+    def __post_init__(self) -> None:
+        _check_reader(self.user_id, self.purpose)
+        if _is_run(self.user_id):
+            raise InputError(f"{self.user_id!r} is a run.", field="user_id", mend=_WHO_READS)
+
+    def note(self, store: TableStore, table: type[Table], columns: Sequence[str], *, subject: str | None) -> None:
+        """Write the line of the log, before the values are shown.
+
+        Raises:
+            StoreError: the log cannot be written; nothing may be shown.
+        """
+        _write_line(store, self.user_id, self.purpose, table, columns, subject)
 
 
 @cache
@@ -182,6 +185,43 @@ def access_rules() -> Mapping[tuple[str, str], Grant]:
         (row["table"], row["column"]): Grant(frozenset(filter(None, row["roles"].split(";"))), row["only_rows_of"])
         for row in csv.DictReader(text.splitlines())
     }
+
+
+def _check_reader(user_id: str, purpose: str) -> None:
+    if not purpose.strip():
+        raise InputError("No purpose is given.", field="purpose", mend="say why the data are read.")
+    if not user_id.strip():
+        raise InputError("No reader is given.", field="user_id", mend="name the account that reads.")
+
+
+def _is_run(user_id: str) -> bool:
+    return user_id.startswith(f"{SYSTEM}:")
+
+
+def _write_line(
+    store: TableStore, user_id: str, purpose: str, table: type[Table], fields: Sequence[str], subject: str | None
+) -> None:
+    moment = now()
+    log_id = uuid.uuid4().hex
+    row = {
+        "log_id": log_id,
+        "user_id": user_id,
+        "accessed_at": moment,
+        "table_name": table.NAME,
+        "subject_id": subject,
+        "purpose": purpose.strip(),
+        "fields_read": json.dumps(list(fields)),
+        "loaded_at": moment,
+        "valid_from_ts": moment,
+        "source_code": P00,
+        "source_record_id": log_id,
+        "retracted": False,
+    }
+    try:
+        store.append(AccessLog, pl.DataFrame([row]))
+    except (OSError, SQLAlchemyError) as error:
+        message = "The access log cannot be written, so nothing was read. Mend: check the database of the case store."
+        raise StoreError(message) from error
 
 
 def _check_names(table: type[Table], wanted: Sequence[str]) -> None:

@@ -5,11 +5,13 @@ import io
 import json
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from typer.main import get_command
 
 import smoke
 from features.clock import now
@@ -139,12 +141,23 @@ def test_what_a_user_can_mend_is_one_line_with_the_value_and_the_mend(
     assert "Mend: " in line
 
 
-@pytest.mark.parametrize("command", [*smoke.COMMANDS, *["indicators list", "indicators show", "indicators run"]])
-def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
-    code, out, _ = run(*command.split(), "--help")
+def groups_and_commands(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, part in getattr(command, "commands", {}).items():
+        yield from groups_and_commands(part, *path, name)
 
-    assert code == 0
-    assert "Example" in out or "Commands" in out
+
+@pytest.mark.parametrize("name", smoke.COMMANDS)
+def test_every_group_and_every_command_has_help_with_an_example(run: Run, name: str) -> None:
+    _, *paths = groups_and_commands(get_command(smoke.application(name)))
+    told = {path: run(*path, "--help") for path in paths}
+
+    assert (name,) in told
+    assert [path for path, (code, out, _) in told.items() if code != 0 or "Example: smoke " not in out] == []
+
+
+def test_the_overview_has_an_example(run: Run) -> None:
+    assert "Example: smoke " in run("--help")[1]
 
 
 @pytest.mark.parametrize("command", ["build", "score", "indicators run"])

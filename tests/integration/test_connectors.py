@@ -303,6 +303,31 @@ def test_some_bad_cells_are_rows_in_quarantine(city: Path, tmp_path: Path, capsy
     assert (said["read"], said["loaded"], said["unchanged"], said["quarantined"]) == (41, 21, 1, 19)
 
 
+def test_a_load_points_to_what_it_refused(city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["ingest", "all", str(city), "--home", str(tmp_path / "home")]
+    assert smoke.run(arguments) == 0
+    assert "smoke quarantine" not in capsys.readouterr().out
+    _tenders(city, *[_tender(f"U{n}", **({"状态": "流转中"} if n < 2 else {})) for n in range(40)])
+
+    assert smoke.run(arguments) == 0
+
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("2 quarantined: ")
+    assert "smoke quarantine list" in last
+    assert "smoke quality rules" in last
+
+
+@pytest.mark.parametrize(("code", "landing"), [("all", "$SMOKE_HOME/landing,"), ("S07", "$SMOKE_HOME/landing/S07,")])
+def test_the_help_says_what_is_loaded_without_a_path(
+    code: str, landing: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    assert smoke.run(["ingest", code, "--help"]) == 0
+
+    assert f"Without PATH it is {landing}" in capsys.readouterr().out
+
+
 def test_files_that_cannot_be_read_or_belong_to_nobody_are_named_and_the_others_load(
     city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

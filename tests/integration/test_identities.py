@@ -46,6 +46,19 @@ def deliver(home: Path, *records: str, at: dt.datetime = MORNING) -> int:
     return WorkItems(home).add(sightings("organisation", "S01", "S01/bid", bid_rows(home, *records)), at)
 
 
+def unresolved_person(home: Path) -> tuple[str, str, str]:
+    """Deliver a person whose number is one slip off a stored one's; return item, stored person and number given."""
+    known = person_ids(pl.Series([NUMBER]), pl.Series(["张三丰"]), KEYS, read_known(TableStore(home), "P00")).row(
+        0, named=True
+    )
+    upsert(home, Person, "P00", {"person_id": known["person_id"], "name": "张三丰", "id_no_hash": known["id_no_hash"]})
+    slipped = NUMBER[:9] + "1" + NUMBER[10:]
+    rows = pl.DataFrame({"record": ["r"], "given": [slipped], "name": ["张三丰"]})
+    rows = rows.hstack(person_ids(rows["given"], rows["name"], KEYS, read_known(TableStore(home), "S10")))
+    WorkItems(home).add(sightings("person", "S10", "S10/employment", rows, keys=KEYS), MORNING)
+    return WorkItems(home).items(kind="person").item(0, "item_id"), known["person_id"], slipped
+
+
 def listed(capsys: pytest.CaptureFixture[str], home: Path, *options: str) -> list[dict[str, object]]:
     capsys.readouterr()
     assert smoke.run(["identities", "list", "--home", str(home), "--format", "json", *options]) == 0
@@ -110,6 +123,19 @@ def test_a_decision_needs_someone_a_reason_and_an_identity(
     assert WorkItems(home).decided() == {}
 
 
+def test_who_decides_about_a_person_is_not_told_to_give_a_credit_code(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item, *_ = unresolved_person(home)
+    decide = ["identities", "decide", item, "--home", str(home), "--as", "wang", "--because", "x"]
+
+    assert smoke.run([*decide, "--id", "p000"]) == 1
+
+    said = capsys.readouterr().err
+    assert "candidates of `smoke identities show`; a person must be stored before." in said
+    assert "credit code" not in said
+
+
 def test_an_unknown_item_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert smoke.run(["identities", "show", "nothing", "--home", str(home)]) == 1
     assert "smoke identities list" in capsys.readouterr().err
@@ -118,23 +144,112 @@ def test_an_unknown_item_is_named(home: Path, capsys: pytest.CaptureFixture[str]
 def test_a_mistyped_number_proposes_the_person_and_shows_no_number(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    known = person_ids(pl.Series([NUMBER]), pl.Series(["张三"]), KEYS, read_known(TableStore(home), "P00")).row(
-        0, named=True
-    )
-    upsert(home, Person, "P00", {"person_id": known["person_id"], "name": "张三", "id_no_hash": known["id_no_hash"]})
-    slipped = NUMBER[:9] + "1" + NUMBER[10:]
-    rows = pl.DataFrame({"record": ["r"], "given": [slipped], "name": ["张三"]})
-    rows = rows.hstack(person_ids(rows["given"], rows["name"], KEYS, read_known(TableStore(home), "S10")))
-    WorkItems(home).add(sightings("person", "S10", "S10/employment", rows, keys=KEYS), MORNING)
+    item, person, slipped = unresolved_person(home)
 
-    item = WorkItems(home).items(kind="person").item(0, "item_id")
     assert smoke.run(["identities", "show", item, "--home", str(home)]) == 0
 
     shown = capsys.readouterr().out
-    assert known["person_id"] in shown
+    assert person in shown
     assert "证件号只差一处" in shown
     assert slipped not in shown
     assert slipped[6:14] not in shown
+
+
+def printed(capsys: pytest.CaptureFixture[str], home: Path, *arguments: str) -> str:
+    capsys.readouterr()
+    assert smoke.run([*arguments, "--home", str(home)]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def person_item(home: Path) -> tuple[str, str]:
+    """A person and an organisation that nobody has told; the person's item and the likeliest candidate."""
+    deliver(home, "b1")
+    item, person, _ = unresolved_person(home)
+    return item, person
+
+
+LOOK = ("--as", "wang", "--purpose", "核对身份")
+LOOKS = ["list", "list --format json", "list --format csv", "show", "show --format json", "show --format csv"]
+
+
+def look(command: str, item: str) -> list[str]:
+    return ["identities", *(f"{command} {item}" if command.startswith("show") else command).split()]
+
+
+@pytest.mark.parametrize("command", LOOKS)
+def test_names_of_persons_are_masked_and_those_of_firms_are_not(
+    home: Path, person_item: tuple[str, str], capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    item, person = person_item
+    said = printed(capsys, home, *look(command, item))
+
+    assert "张三丰" not in said
+    assert said.count("张＊＊") == 2
+    assert person in said
+    assert (NAME in said) == command.startswith("list")
+    assert json.loads(printed(capsys, home, "access", "list", "--format", "json")) == []
+
+
+@pytest.mark.parametrize("command", LOOKS)
+def test_an_officer_sees_the_names_for_a_purpose_that_is_logged(
+    home: Path, person_item: tuple[str, str], capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    item, _ = person_item
+    assert printed(capsys, home, *look(command, item), *LOOK).count("张三丰") == 2
+
+    [line] = json.loads(printed(capsys, home, "access", "list", "--format", "json"))
+    assert (line["user_id"], line["purpose"], line["table_name"]) == ("wang", "核对身份", "person")
+    assert json.loads(line["fields_read"]) == ["name"]
+    assert line["subject_id"] == (item if command.startswith("show") else None)
+
+
+def test_a_look_at_firms_alone_is_none_at_persons(
+    home: Path, person_item: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert NAME in printed(capsys, home, "identities", "list", "--kind", "organisation", *LOOK)
+    assert json.loads(printed(capsys, home, "access", "list", "--format", "json")) == []
+
+
+def test_no_name_is_shown_when_the_look_cannot_be_logged(
+    home: Path,
+    person_item: tuple[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(TableStore, "append", full)
+
+    assert smoke.run([*look("show", person_item[0]), *LOOK, "--home", str(home)]) == 1
+    told = capsys.readouterr()
+    assert (told.out, "access log cannot be written" in told.err) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (LOOK[:2], "--purpose is missing"),
+        (LOOK[2:], "--as is missing"),
+        (("--as", "wang", "--purpose", " "), "No purpose is given"),
+        (("--as", " ", "--purpose", "x"), "No reader is given"),
+        (("--as", "system:x", "--purpose", "x"), "is a run"),
+    ],
+)
+@pytest.mark.parametrize("command", ["list", "show"])
+def test_nobody_sees_a_name_unnamed_or_without_a_purpose(
+    home: Path,
+    person_item: tuple[str, str],
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    options: tuple[str, ...],
+    says: str,
+) -> None:
+    assert smoke.run([*look(command, person_item[0]), *options, "--home", str(home)]) == 1
+
+    told = capsys.readouterr()
+    assert (told.out, says in told.err, "Mend: " in told.err) == ("", True, True)
 
 
 def test_one_code_under_two_names_is_an_item_whose_decision_moves_the_rows(

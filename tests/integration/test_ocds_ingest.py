@@ -384,6 +384,15 @@ def test_a_file_that_is_not_there_is_an_error_with_its_mend(home: Path) -> None:
     assert isinstance(result.exception, InputError)
 
 
+def test_a_load_points_to_what_it_refused(home: Path) -> None:
+    path = home.parent / "releases.jsonl"
+    path.write_text(json.dumps(release(1, bids=[bid("甲公司", "5%")]), ensure_ascii=False), encoding="utf-8")
+
+    last = run(ingest_app, "ocds", str(path), "--home", str(home)).stdout.splitlines()[-1]
+
+    assert last.startswith("1 quarantined: smoke quarantine list")
+
+
 def test_the_quarantine_is_listed_shown_and_replayed(home: Path) -> None:
     wrong = release(1) | {"ocid": None, "parties": [{"id": "p", "contactPoint": {"name": "王某"}}]}
     load(home, [wrong, release(2, bids=[bid("甲公司", "5%")])])
@@ -400,6 +409,7 @@ def test_the_quarantine_is_listed_shown_and_replayed(home: Path) -> None:
     assert one in run(quarantine_app, "list", *at).stdout
 
     shown = run(quarantine_app, "show", one, *at).stdout
+    assert ["raw_complete", "true"] in [line.split() for line in shown.splitlines()]
     assert "王某" not in shown
     assert "道路" in shown
 
@@ -434,12 +444,18 @@ def test_a_replay_that_cannot_be_meant_is_refused(home: Path, arguments: list[st
     assert isinstance(result.exception, InputError)
 
 
-@pytest.mark.parametrize(
-    ("app", "command"),
-    [(ingest_app, "ocds"), (ingest_app, "tables"), *[(quarantine_app, name) for name in ("list", "show", "replay")]],
-)
-def test_every_command_has_help_with_an_example(app: Any, command: str) -> None:
-    assert f"{command} " in run(app, command, "--help").stdout.partition("Example: smoke")[2]
+def test_a_mended_record_that_is_not_there_and_one_that_is_no_json_are_told_apart(home: Path) -> None:
+    load(home, json.dumps(release(1), ensure_ascii=False).encode("gb18030"))
+    [entry] = Quarantine(home).list().get_column("id").to_list()
+    mended = home.parent / "mended.json"
+    arguments = ["replay", "--id", entry, "--mended", str(mended), "--home", str(home)]
+
+    missing = run(quarantine_app, *arguments)
+    mended.write_text("{", encoding="utf-8")
+    broken = run(quarantine_app, *arguments)
+
+    assert f"There is no file {mended}." in str(missing.exception)
+    assert "no JSON file in UTF-8" in str(broken.exception)
 
 
 def test_rows_of_contract_files_are_replayed_too(home: Path) -> None:

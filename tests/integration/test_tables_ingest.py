@@ -66,6 +66,14 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
 
+def test_a_load_points_to_what_it_refused(home: Path, folder: Path) -> None:
+    deliver(folder, region=[*REGIONS, "R3,,county,R1"])
+
+    last = run(str(folder), "--home", str(home)).stdout.splitlines()[-1]
+
+    assert last.startswith("1 quarantined: smoke quarantine list")
+
+
 def test_the_shipped_sample_loads_whole_and_a_second_load_changes_nothing(home: Path) -> None:
     first, second = load(home, SAMPLE), load(home, SAMPLE, MOMENT + dt.timedelta(days=1))
 

@@ -23,7 +23,10 @@ Home = Annotated[Path, typer.Option(envvar="SMOKE_HOME", help="where all state l
 Output = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="table for people, json or csv")]
 _ADDED_UP = (pl.col("missing") == 0) & (pl.col("missing_cny") == 0)
 
-quality_app = typer.Typer(help="Whether sources come, records fit, and the books add up.", no_args_is_help=True)
+quality_app = typer.Typer(
+    help="Whether sources come, records fit, and the books add up.\n\nExample: smoke quality reconcile --differences",
+    no_args_is_help=True,
+)
 
 
 @quality_app.command()

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,9 +14,10 @@ from features.clock import now
 from features.errors import InputError
 from features.ingest.cleaning import read_uscc
 from features.ingest.identity.candidates import Candidate, as_json
-from features.ingest.identity.resolving import REASONS
+from features.ingest.identity.resolving import REASONS, shown_name
 from features.ingest.identity.work_items import WorkItems, proposals
-from features.output import Format, write_frame
+from features.output import Format, print_block, write_frame
+from features.tables.door import Look
 from features.tables.organisations import Organisation, Person
 from features.tables.store import TableStore
 
@@ -24,13 +26,20 @@ Output = Annotated[Format | None, typer.Option("--format", help="table for peopl
 Item = Annotated[str, typer.Argument(metavar="ID", help="an id of smoke identities list")]
 User = Annotated[str, typer.Option("--as", help="who decides")]
 Because = Annotated[str, typer.Option(help="why, for those who come after")]
+Reader = Annotated[str | None, typer.Option("--as", help="who wants to see the names of persons; with --purpose")]
+Purpose = Annotated[str | None, typer.Option(help="what for; the look is logged, see smoke access list")]
 KindOption = Annotated[
     Literal["organisation", "person", "name_conflict"] | None, typer.Option(help="only items of one kind")
 ]
 
 _ON_SCREEN = ("item_id", "kind", "source", "given", "name", "records", "candidate", "score", "state")
+_STORED_PERSON = "take an id from the candidates of `smoke identities show`; a person must be stored before."
+_STORED_OR_CODE = "take an id from the candidates of `smoke identities show`, or give a valid 18-character credit code."
 
-identities_app = typer.Typer(help="Unresolved identities: list, show, decide, dismiss.", no_args_is_help=True)
+identities_app = typer.Typer(
+    help="Unresolved identities: list, show, decide, dismiss.\n\nExample: smoke identities list --kind organisation",
+    no_args_is_help=True,
+)
 
 
 @identities_app.command("list")
@@ -40,17 +49,21 @@ def list_items(
     source: Annotated[str | None, typer.Option(help="only items of one source system")] = None,
     state: Annotated[Literal["open", "decided", "dismissed", "all"], typer.Option(help="which items")] = "open",
     limit: Annotated[int, typer.Option(min=1, help="print only so many")] = 50,
+    reader: Reader = None,
+    purpose: Purpose = None,
     output: Output = None,
 ) -> None:
     """List codes and names of which it is not known whom they mean, those that most records wait for first.
 
-    Identity numbers are masked. The candidate is the likeliest organisation or person by what is stored now.
+    Identity numbers are masked, and names of persons unless --as and --purpose are given. The candidate is the
+    likeliest organisation or person by what is stored now.
 
     Example: smoke identities list --kind organisation
     """
+    look = _look(reader, purpose)
     items = WorkItems(home).items(kind=kind, source=source, state=None if state == "all" else state)
     shown = items.head(limit)
-    found = proposals(TableStore(home), shown)
+    shown, found = _fit_to_show(home, look, shown, proposals(TableStore(home), shown))
     best = [found.get(item, [])[:1] for item in shown.get_column("item_id")]
     rows = shown.drop("neighbours").with_columns(
         candidate=pl.Series([f"{one[0].id} {one[0].name}" if one else None for one in best], dtype=pl.String),
@@ -63,20 +76,35 @@ def list_items(
 
 
 @identities_app.command()
-def show(item: Item, home: Home = Path(".smoke"), output: Output = None) -> None:
+def show(
+    item: Item,
+    home: Home = Path(".smoke"),
+    reader: Reader = None,
+    purpose: Purpose = None,
+    output: Output = None,
+) -> None:
     """Show one item with all its candidates and what speaks for each.
 
-    Example: smoke identities show 3f1c9a60b2d4e871
+    Names of persons are masked unless --as and --purpose are given.
+
+    Example: smoke identities show 3f1c9a60b2d4e871 --as wang --purpose 核对身份
     """
-    row, candidates = _with_candidates(home, item)
+    look = _look(reader, purpose)
+    one = WorkItems(home).item(item)
+    shown, found = _fit_to_show(home, look, one, proposals(TableStore(home), one))
+    row, candidates = shown.row(0, named=True), found.get(item, [])
     if output is Format.JSON:
         plain = {name: str(value) if isinstance(value, dt.datetime) else value for name, value in row.items()}
         typer.echo(json.dumps({**plain, "candidates": [vars(one) for one in candidates]}, ensure_ascii=False))
         return
     reason = str(row["reason"] or "")
     facts = {**row, "reason": REASONS.get(reason, reason)}
-    frame = pl.DataFrame([(name, None if value is None else str(value)) for name, value in facts.items()], orient="row")
-    write_frame(frame.rename({"column_0": "field", "column_1": "value"}), None, output)
+    if output is Format.CSV:
+        told = [(name, None if value is None else str(value)) for name, value in facts.items()]
+        write_frame(pl.DataFrame(told, schema=["field", "value"], orient="row"), None, output)
+    else:
+        print_block({name: value for name, value in facts.items() if name != "neighbours"})
+        typer.echo("")
     names = {"id": pl.String(), "name": pl.String(), "score": pl.Float64(), "why": pl.String()}
     write_frame(pl.DataFrame([vars(one) for one in candidates], schema=names), None, output)
 
@@ -96,11 +124,7 @@ def decide(
     Example: smoke identities decide 3f1c9a60b2d4e871 --id 91511300MA62960B0Y --as wang --because 核对营业执照
     """
     row, candidates = _with_candidates(home, item)
-    known = _is_stored(home, str(row["about"]), chosen)
-    if not known and (row["about"] == "person" or read_uscc(chosen) != chosen):
-        mend = "take an id from the candidates of `smoke identities show`, or give a valid 18-character credit code."
-        # What was given may be an identity number, so it is not repeated.
-        raise InputError(f"--id names no {row['about']} that could be meant.", field="--id", mend=mend)
+    _refuse_unknown(home, str(row["about"]), chosen)
     _settle(home, item, "decided", chosen, user, because, candidates)
     typer.echo(f"{item}: {chosen}. It is used when the records are judged again: by a replay or their next delivery.")
 
@@ -129,11 +153,44 @@ def _settle(
         WorkItems(home).settle(item, state, chosen, by=user, because=because, candidates=as_json(candidates), at=now())
 
 
+def _look(reader: str | None, purpose: str | None) -> Look | None:
+    """Return who wants to see the names of persons and why; None where nobody does."""
+    if reader is None and purpose is None:
+        return None
+    if reader is None or purpose is None:
+        absent = "--as" if reader is None else "--purpose"
+        mend = "give --as and --purpose together, or neither."
+        raise InputError(
+            f"Names of persons are shown to somebody for a purpose: {absent} is missing.", field=absent, mend=mend
+        )
+    return Look(reader, purpose)
+
+
+def _fit_to_show(
+    home: Path, look: Look | None, items: pl.DataFrame, found: dict[str, list[Candidate]]
+) -> tuple[pl.DataFrame, dict[str, list[Candidate]]]:
+    """Return items and candidates with the names of persons masked, or whole once the look at them is logged."""
+    person = pl.col("about") == "person"
+    persons = items.filter(person).get_column("item_id")
+    if persons.is_empty():
+        return items, found
+    if look is not None:
+        look.note(TableStore(home), Person, ["name"], subject=persons.item() if items.height == 1 else None)
+        return items, found
+    name = pl.col("name").map_elements(shown_name, pl.String)
+    masked = {item: [replace(one, name=shown_name(one.name)) for one in found.get(item, [])] for item in persons}
+    return items.with_columns(pl.when(person).then(name).otherwise("name").alias("name")), found | masked
+
+
 def _with_candidates(home: Path, item: str) -> tuple[dict[str, object], list[Candidate]]:
     found = WorkItems(home).item(item)
     return found.row(0, named=True), proposals(TableStore(home), found).get(item, [])
 
 
-def _is_stored(home: Path, about: str, chosen: str) -> bool:
-    table = Person if about == "person" else Organisation
-    return not TableStore(home).versions(table).filter(pl.col(table.key()) == chosen).head(1).collect().is_empty()
+def _refuse_unknown(home: Path, about: str, chosen: str) -> None:
+    """Make sure that an id means somebody; what was given may be an identity number, so it is not repeated."""
+    person = about == "person"
+    table, mend = (Person, _STORED_PERSON) if person else (Organisation, _STORED_OR_CODE)
+    stored = TableStore(home).versions(table).filter(pl.col(table.key()) == chosen).head(1).collect()
+    if stored.is_empty() and (person or read_uscc(chosen) != chosen):
+        raise InputError(f"--id names no {about} that could be meant.", field="--id", mend=mend)

@@ -205,6 +205,11 @@ def shown_number(number: str | None) -> str | None:
     return tidy[:first] + "*" * (len(tidy) - first - last) + tidy[len(tidy) - last :]
 
 
+def shown_name(name: str | None) -> str | None:
+    """Return a person's name as a work item may show it: its first character."""
+    return name and name[0] + "＊" * max(len(name) - 1, 1)
+
+
 def without_personal_numbers(text: str) -> str:
     """Return text for a screen: figures like identity numbers, accounts and mobile phones are stars, credit codes stay.
 
