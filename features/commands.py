@@ -17,8 +17,10 @@ from features.clock import now, parse_moment
 from features.derive.configured import in_force
 from features.errors import InputError
 from features.indicators.catalogue import entries, entries_by_id
-from features.output import Format, write_frame
+from features.output import Format, output_format, write_frame
+from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES, FACT_TABLES, RESULT_TABLES
+from features.tables.door import Look
 from features.tables.reference import Param
 from features.tables.results import IndicatorValue
 from features.tables.source import read_source_tables
@@ -98,12 +100,18 @@ def export(
     as_of: Annotated[str | None, typer.Option("--as-of", help="For results: the moment they were built for.")] = None,
     known_at: KnownAt = None,
     format: Formatted = None,  # noqa: A002
+    reader: Annotated[str | None, typer.Option("--as", help="Who wants the personal values; with --purpose.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="What for; it is logged, see smoke access list.")] = None,
     home: Home = Path(".smoke"),
 ) -> None:
     """Write the rows in force of one table; of indicator_value those of the latest build.
 
+    Sensitive columns are never written. Names, addresses of machines and the like are left empty unless --as and
+    --purpose are given.
+
     Example: smoke export bid --out bid.parquet
     """
+    look = Look.stated(reader, purpose)
     if table not in ALL_TABLES:
         raise InputError(f"There is no table {table!r}.", field="TABLE", mend=f"name one of {', '.join(ALL_TABLES)}.")
     schema, store, known = ALL_TABLES[table], loaded_store(home), _known(known_at)
@@ -115,7 +123,19 @@ def export(
     else:
         rows = store.read(schema, known)
         rows = rows if as_of is None else rows.filter(pl.col(schema.EVENT or "as_of") == parse_moment(as_of))
-    write_frame(rows.select(schema.public_columns()).sort(schema.key()).collect(), out, format)
+    plain, chosen = personal_values(schema), output_format(out, format)
+    if look is not None and plain:
+        look.note(store, schema, plain, subject=None)
+    elif plain:
+        rows = rows.with_columns(pl.lit(None, dtype=schema.columns()[name].dtype).alias(name) for name in plain)
+        typer.echo(f"left empty, as personal: {', '.join(plain)}; --as and --purpose show them", err=True)
+    write_frame(rows.select(schema.public_columns()).sort(schema.key()).collect(), out, chosen)
+
+
+def personal_values(table: type[Table]) -> list[str]:
+    """Return the columns of a table that tell of persons in clear; their ids and hashes do not."""
+    told = [name for name in table.public_columns() if table.about(name)["personal_data_class"] != "none"]
+    return [name for name in told if not name.endswith(("_id", "_hash"))]
 
 
 def latest_run(versions: pl.LazyFrame, as_of: str | None) -> pl.LazyFrame:

@@ -168,6 +168,22 @@ class Look:
         if _is_run(self.user_id):
             raise InputError(f"{self.user_id!r} is a run.", field="user_id", mend=_WHO_READS)
 
+    @classmethod
+    def stated(cls, user_id: str | None, purpose: str | None) -> "Look | None":
+        """Return the look of who has said who they are and what for; None where neither is said.
+
+        Raises:
+            InputError: one of the two is missing.
+        """
+        if user_id is None and purpose is None:
+            return None
+        if user_id is None or purpose is None:
+            absent = "--as" if user_id is None else "--purpose"
+            mend = "give --as and --purpose together, or neither."
+            message = f"Personal values are shown to somebody for a purpose: {absent} is missing."
+            raise InputError(message, field=absent, mend=mend)
+        return cls(user_id, purpose)
+
     def note(self, store: TableStore, table: type[Table], columns: Sequence[str], *, subject: str | None) -> None:
         """Write the line of the log, before the values are shown.
 

@@ -13,6 +13,7 @@ import smoke
 from features.clock import SHANGHAI, now
 from features.tables.credit import Complaint
 from features.tables.door import Door
+from features.tables.organisations import Person
 from features.tables.site import Attendance
 from features.tables.store import TableStore
 
@@ -85,3 +86,23 @@ def test_retention_is_shown_tried_run_and_logged(home: Path, told: Any) -> None:
 def test_a_clumsy_purge_is_refused(home: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert smoke.run(["retention", "run", "--home", str(home), *arguments]) == 1
     assert "Mend:" in capsys.readouterr().err
+
+
+def test_an_export_leaves_names_of_persons_empty_unless_somebody_says_what_for(
+    home: Path, told: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    technical = {"loaded_at": LOADED, "valid_from_ts": LOADED, "source_record_id": "r", "retracted": False}
+    person = {"person_id": "p", "name": "张三", "id_no_hash": "h"}
+    TableStore(home).append(Person, pl.DataFrame([{**technical, "source_code": "P00", **person}]))
+    n_lines = len(told("access", "list", "--home", str(home)))
+
+    (row,) = told("export", "person", "--home", str(home))
+    assert (row["person_id"], row["name"], row["id_no_hash"]) == ("p", "", "h")
+    assert len(told("access", "list", "--home", str(home))) == n_lines
+    assert smoke.run(["export", "person", "--home", str(home), "--as", "wang"]) == 1
+    assert "--purpose" in capsys.readouterr().err
+
+    (row,) = told("export", "person", "--home", str(home), "--as", "wang", "--purpose", "核对身份")
+    assert row["name"] == "张三"
+    line = told("access", "list", "--home", str(home))[0]
+    assert (line["user_id"], line["table_name"], line["fields_read"]) == ("wang", "person", '["name"]')

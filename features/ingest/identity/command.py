@@ -60,7 +60,7 @@ def list_items(
 
     Example: smoke identities list --kind organisation
     """
-    look = _look(reader, purpose)
+    look = Look.stated(reader, purpose)
     items = WorkItems(home).items(kind=kind, source=source, state=None if state == "all" else state)
     shown = items.head(limit)
     shown, found = _fit_to_show(home, look, shown, proposals(TableStore(home), shown))
@@ -89,7 +89,7 @@ def show(
 
     Example: smoke identities show 3f1c9a60b2d4e871 --as wang --purpose 核对身份
     """
-    look = _look(reader, purpose)
+    look = Look.stated(reader, purpose)
     one = WorkItems(home).item(item)
     shown, found = _fit_to_show(home, look, one, proposals(TableStore(home), one))
     row, candidates = shown.row(0, named=True), found.get(item, [])
@@ -151,19 +151,6 @@ def _settle(
 ) -> None:
     with TableStore(home).writing():
         WorkItems(home).settle(item, state, chosen, by=user, because=because, candidates=as_json(candidates), at=now())
-
-
-def _look(reader: str | None, purpose: str | None) -> Look | None:
-    """Return who wants to see the names of persons and why; None where nobody does."""
-    if reader is None and purpose is None:
-        return None
-    if reader is None or purpose is None:
-        absent = "--as" if reader is None else "--purpose"
-        mend = "give --as and --purpose together, or neither."
-        raise InputError(
-            f"Names of persons are shown to somebody for a purpose: {absent} is missing.", field=absent, mend=mend
-        )
-    return Look(reader, purpose)
 
 
 def _fit_to_show(
