@@ -362,6 +362,29 @@ def test_a_refused_record_is_mended_and_taken_without_its_source(
     assert Quarantine(home).list().is_empty()
 
 
+def test_the_last_record_of_a_file_without_line_end_is_refused_and_comes_in_mended(
+    city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    path = _tenders(city, _tender("T1"), _tender("T2"))
+    path.write_bytes(path.read_bytes()[:-2])
+    code, said, _ = _ingest(capsys, "all", city, home)
+    assert (code, said["sources"]["S01"]["loaded"], said["sources"]["S01"]["quarantined"]) == (0, 1, 1)
+    entry = Quarantine(home).list().row(0, named=True)
+    assert (entry["record"], entry["level"], entry["reason"]) == ("tender-202403.csv:2", "row", "unfinished_record")
+
+    _, unmended, _ = _run(capsys, "quarantine", "replay", "--all", "--home", str(home), "--format", "json")
+    assert (unmended["replayed"], unmended["taken"]) == (1, 0)
+    mended = tmp_path / "mended.json"
+    record = dict(zip(TENDER.split(","), _tender("T2").split(","), strict=True))
+    mended.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+    arguments = ["--id", str(entry["id"]), "--mended", str(mended), "--home", str(home), "--format", "json"]
+    _, taken, _ = _run(capsys, "quarantine", "replay", *arguments)
+
+    assert (taken["replayed"], taken["taken"]) == (1, 1)
+    assert TableStore(home).read(Tender, incomplete=True).collect().height == 2
+
+
 def test_replay_of_what_was_refused_after_it_was_mapped_refuses_the_same_and_nothing_else(
     city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
