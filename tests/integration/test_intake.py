@@ -225,6 +225,26 @@ def test_an_amount_out_of_proportion_to_the_parent_s_is_refused(site: Door) -> N
 
     assert counts == Counts(5, 3, 0, 0, 2)
     assert site.reasons() == [("row", "paid_amount", "unit_suspected")] * 2
+    entry = site.quarantine.list().sort("record").row(0, named=True)
+    assert entry["value"] == "1000000000.00"
+    assert entry["message"] == (
+        "paid_amount is 1000000000.00, 2000.0 times the amount of its contract_id (500000.00); "
+        "0.0001 to 5 times is plausible."
+    )
+
+
+def test_a_row_that_waits_names_what_it_refers_to_unless_that_is_personal(site: Door) -> None:
+    site.count(KeyPersonnel, [{"kp_id": "KP2", "project_id": "P9", "contract_id": "K1", "person_id": "H1"}])
+    site.count(Organisation, [{"org_id": "O2", "name": "乙", "legal_rep_person_id": "H9"}], "S11")
+    site.count(Tender, [{"tender_id": "T1", "project_id": "project_code:C9", "title": "x"}], "S01")
+
+    waiting = site.quarantine.list().sort("table")
+
+    assert waiting.select("table", "field", "value").rows() == [
+        ("key_personnel", "project_id", "P9"),
+        ("organisation", "legal_rep_person_id", MASK),
+        ("tender", "project_id", "project_code:C9"),
+    ]
 
 
 # -- references --------------------------------------------------------------------------------------------------

@@ -239,7 +239,8 @@ class Settling:
         for part in rows.iter_slices(_REFUSED_AT_ONCE):
             numbers = pl.int_range(part.height, dtype=pl.UInt32, eager=True)
             fields = part.get_column(WAITS) if column is None else pl.repeat(column, part.height, eager=True)
-            failures = pl.DataFrame({"row": numbers, "field": fields}).with_columns(reason=pl.lit(reason))
+            failures = pl.DataFrame({"row": numbers, "field": fields, "value": _standing(part, fields)})
+            failures = failures.with_columns(reason=pl.lit(reason))
             info = typed_records(part, feed.table).with_columns(row=numbers)
             self.refuse(feed, checks.levelled(failures), info, in_shape=True, waiting=waiting)
 
@@ -402,6 +403,12 @@ def typed_records(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
     """Return place, key and raw of typed rows, raw in the contract's shape."""
     raw = pl.Series("raw", refusals.as_text(rows, refusals.shape(table)), dtype=pl.String)
     return rows.select(place=RECORD, key=pl.col(table.key()).cast(pl.String)).with_columns(raw)
+
+
+def _standing(rows: pl.DataFrame, columns: pl.Series) -> pl.Series:
+    """Return what stands in the column that is named for each row."""
+    cells = [pl.when(columns == name).then(pl.col(name).cast(pl.String)) for name in columns.unique().sort()]
+    return rows.select(pl.coalesce(cells)).to_series()
 
 
 def _derived(table: type[Table]) -> list[str]:
