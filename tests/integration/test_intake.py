@@ -13,6 +13,7 @@ from features.clock import SHANGHAI
 from features.errors import InputError
 from features.ingest.intake.run import MAPPING_FAILURES, Counts, Derive, Finished, Intake, MappedBatch, Plausible
 from features.ingest.quarantine.entries import MASK, Quarantine
+from features.ingest.quarantine.refusals import place_of
 from features.ingest.quarantine.sealing import Seal
 from features.tables.columns import Table
 from features.tables.contracts import Contract
@@ -135,6 +136,20 @@ def test_of_two_versions_of_one_instant_the_same_stands_whichever_comes_first(
     stands = door.values(Organisation, "name")[0]
     kept = [json.loads(str(entry)) for entry in door.quarantine.pending_raw(None).get_column("raw")]
     assert [row["name"] for row in kept] == [name for name in ("甲", "乙") if name != stands]
+
+
+def test_a_version_that_gives_way_is_told_by_record_instant_and_key(tmp_path: Path) -> None:
+    told: set[tuple[str, str]] = set()
+    for names in ("甲乙", "乙甲"):
+        door = Door(tmp_path / names)
+        for name in names:
+            door.take(Organisation, [named(name, 1, key="局(2024)1") | {"source_record_id": "局(2024)1"}])
+        told.update(door.quarantine.list().select("record", place=place_of(pl.col("record"))).rows())
+
+    assert told == {
+        ("局(2024)1:20260101235959 (局(2024)1)", "局(2024)1:20260101235959"),
+        ("file:1 (局(2024)1)", "file:1"),
+    }
 
 
 def test_dated_and_undated_rows_meet(door: Door) -> None:

@@ -294,17 +294,21 @@ class Settling:
         self.known.add(table, rows.get_column(table.key()))
 
     def _note_displaced(self, feed: Feed, rows: pl.DataFrame) -> None:
-        """Note in quarantine the stored versions that give way to one valid from the same instant."""
+        """Note in quarantine the stored versions that give way to one valid from the same instant.
+
+        Where they stood is not known any more: they go by their record in the source, and that instant.
+        """
         if rows.is_empty():
             return
         key = feed.table.key()
         at = [key, "source_code", "valid_from_ts"]
         stored = self.store.versions(feed.table).filter(~pl.col("retracted"))
         beside = stored.join(rows.lazy().select(at), on=at, how="semi")
+        instant = pl.col("valid_from_ts").dt.to_string("%Y%m%d%H%M%S")
         lesser = beside.join(rows.lazy().select(*at, CONTENT), on=[*at, CONTENT], how="anti").collect()
         self.refuse_typed(
             feed,
-            lesser.with_columns(pl.col("source_record_id").alias(RECORD)),
+            lesser.with_columns(pl.format("{}:{}", "source_record_id", instant).alias(RECORD)),
             key,
             "conflicting_duplicate",
             waiting=False,
