@@ -19,8 +19,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from features.clock import now
 from features.errors import InputError
+from features.ingest.feed import Feed, sources
 from features.ingest.identity.resolving import without_personal_numbers
 from features.ingest.keys import KEY_FILE, load_keys
+from features.ingest.mapping.cells import public_headings
 from features.ingest.ocds.files import SOURCE as OCDS
 from features.ingest.ocds.files import Delivery
 from features.ingest.ocds.loading import Loaded, load_ocds, replay_ocds
@@ -129,8 +131,10 @@ def show(
     Example: smoke quarantine show 3f1c9a60b2d4e871
     """
     found = _plain(Quarantine(home, seal_of(home, os.environ)).show(entry))
-    hide = _without_personal_data if found["source"] == OCDS or found["in_shape"] else _only_public_cells
-    found["raw"] = without_personal_numbers(hide(str(found["table"]), str(found["raw"])))
+    table, raw = str(found["table"]), str(found["raw"])
+    as_contract = found["source"] == OCDS or found["in_shape"]
+    hidden = _without_personal_data(table, raw) if as_contract else _only_public_cells(table, str(found["feed"]), raw)
+    found["raw"] = without_personal_numbers(hidden)
     _print_one(found, output)
 
 
@@ -259,19 +263,22 @@ def _without_personal_data(table: str, raw: str) -> str:
     return json.dumps(_hidden(content, table), ensure_ascii=False)
 
 
-def _only_public_cells(table: str, raw: str) -> str:
-    """Hide all cells of a record as its source delivers it but those that the contract knows to be harmless."""
+def _only_public_cells(table: str, feed: str, raw: str) -> str:
+    """Hide all cells of a record but those whose heading the feed declares, or whose column has no personal data."""
     try:
         content: object = json.loads(raw)
     except ValueError:
         return MASK
     if not isinstance(content, dict) or table not in SOURCE_TABLES:
         return MASK
-    of = SOURCE_TABLES[table]
-    public = {of.about(n)["label_zh"] for n in of.column_names() if of.about(n)["personal_data_class"] == "none"}
-    cells = cast(dict[str, object], content)
-    shown = {name: cell if name.partition("(")[0] in public else MASK for name, cell in cells.items()}
-    return json.dumps(shown, ensure_ascii=False)
+    of, cells = SOURCE_TABLES[table], cast(dict[str, object], content)
+    public = {name for name in of.column_names() if of.about(name)["personal_data_class"] == "none"}
+    public.update(*(public_headings(one, cells) for one in _declared(feed)))
+    return json.dumps({name: cell if name in public else MASK for name, cell in cells.items()}, ensure_ascii=False)
+
+
+def _declared(code: str) -> list[Feed]:
+    return [feed for one in sources().values() for feed in one.feeds if feed.code == code]
 
 
 def _hidden(content: object, table: str) -> object:

@@ -137,6 +137,10 @@ def _tender(tender: str, **cells: str) -> str:
     return ",".join({**dict.fromkeys(TENDER.split(","), ""), **given, **cells}.values())
 
 
+def _given(tender: str) -> dict[str, str]:
+    return dict(zip(TENDER.split(","), tender.split(","), strict=True))
+
+
 def _tenders(folder: Path, *rows: str, heading: str = TENDER, name: str = "tender-202403.csv") -> Path:
     path = folder / "S01" / name
     path.parent.mkdir(exist_ok=True)
@@ -385,6 +389,47 @@ def test_a_refused_record_is_mended_and_taken_without_its_source(
     assert (code, said["replayed"], said["taken"]) == (0, 1, 1)
     assert _row(home, Tender)["status"] == "published"
     assert Quarantine(home).list().is_empty()
+
+
+def test_a_refused_record_is_shown_under_the_headings_of_its_feed(
+    city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    department = {"部门编号": "D2", "部门类别": "发展改革", "层级": "市级", "区划": "511300"}
+    for month, name in (("202404", "另一局"), ("202405", "某局")):
+        _json_lines(city / "P00" / f"department-{month}.jsonl", {**department, "部门名称": name, "经办": "李真"})
+    _tenders(city, _tender("T1", 状态="流转中"))
+    _ingest(capsys, "all", city, home)
+
+    shown: dict[str, Any] = {}
+    for entry, reason in Quarantine(home).list().select("id", "reason").rows():
+        _, said, _ = _run(capsys, "quarantine", "show", entry, "--home", str(home), "--format", "json")
+        shown[reason] = json.loads(said["raw"])
+
+    assert shown["unknown_word"] == {name: cell for name, cell in _given(_tender("T1", 状态="流转中")).items() if cell}
+    assert shown["conflicting_duplicate"]["dept_id"] == "D2"
+
+
+def test_the_last_record_of_a_file_without_line_end_is_refused_and_comes_in_mended(
+    city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    path = _tenders(city, _tender("T1"), _tender("T2"))
+    path.write_bytes(path.read_bytes()[:-2])
+    code, said, _ = _ingest(capsys, "all", city, home)
+    assert (code, said["sources"]["S01"]["loaded"], said["sources"]["S01"]["quarantined"]) == (0, 1, 1)
+    entry = Quarantine(home).list().row(0, named=True)
+    assert (entry["record"], entry["level"], entry["reason"]) == ("tender-202403.csv:2", "row", "unfinished_record")
+
+    _, unmended, _ = _run(capsys, "quarantine", "replay", "--all", "--home", str(home), "--format", "json")
+    assert (unmended["replayed"], unmended["taken"]) == (1, 0)
+    mended = tmp_path / "mended.json"
+    mended.write_text(json.dumps(_given(_tender("T2")), ensure_ascii=False), encoding="utf-8")
+    arguments = ["--id", str(entry["id"]), "--mended", str(mended), "--home", str(home), "--format", "json"]
+    _, taken, _ = _run(capsys, "quarantine", "replay", *arguments)
+
+    assert (taken["replayed"], taken["taken"]) == (1, 1)
+    assert TableStore(home).read(Tender, incomplete=True).collect().height == 2
 
 
 def test_replay_of_what_was_refused_after_it_was_mapped_refuses_the_same_and_nothing_else(

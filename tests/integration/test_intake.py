@@ -13,6 +13,7 @@ from features.clock import SHANGHAI
 from features.errors import InputError
 from features.ingest.intake.run import MAPPING_FAILURES, Counts, Derive, Finished, Intake, MappedBatch, Plausible
 from features.ingest.quarantine.entries import MASK, Quarantine
+from features.ingest.quarantine.refusals import place_of
 from features.ingest.quarantine.sealing import Seal
 from features.tables.columns import Table
 from features.tables.contracts import Contract
@@ -137,6 +138,20 @@ def test_of_two_versions_of_one_instant_the_same_stands_whichever_comes_first(
     assert [row["name"] for row in kept] == [name for name in ("甲", "乙") if name != stands]
 
 
+def test_a_version_that_gives_way_is_told_by_record_instant_and_key(tmp_path: Path) -> None:
+    told: set[tuple[str, str]] = set()
+    for names in ("甲乙", "乙甲"):
+        door = Door(tmp_path / names)
+        for name in names:
+            door.take(Organisation, [named(name, 1, key="局(2024)1") | {"source_record_id": "局(2024)1"}])
+        told.update(door.quarantine.list().select("record", place=place_of(pl.col("record"))).rows())
+
+    assert told == {
+        ("局(2024)1:20260101235959 (局(2024)1)", "局(2024)1:20260101235959"),
+        ("file:1 (局(2024)1)", "file:1"),
+    }
+
+
 def test_dated_and_undated_rows_meet(door: Door) -> None:
     assert door.count(Organisation, [named("甲", 1), named("甲")]) == Counts(2, 1, 1)
     assert door.count(Organisation, [named("乙", 2), named("丙")]) == Counts(2, 1, 0, 1)
@@ -225,6 +240,26 @@ def test_an_amount_out_of_proportion_to_the_parent_s_is_refused(site: Door) -> N
 
     assert counts == Counts(5, 3, 0, 0, 2)
     assert site.reasons() == [("row", "paid_amount", "unit_suspected")] * 2
+    entry = site.quarantine.list().sort("record").row(0, named=True)
+    assert entry["value"] == "1000000000.00"
+    assert entry["message"] == (
+        "paid_amount is 1000000000.00, 2000.0 times the amount of its contract_id (500000.00); "
+        "0.0001 to 5 times is plausible."
+    )
+
+
+def test_a_row_that_waits_names_what_it_refers_to_unless_that_is_personal(site: Door) -> None:
+    site.count(KeyPersonnel, [{"kp_id": "KP2", "project_id": "P9", "contract_id": "K1", "person_id": "H1"}])
+    site.count(Organisation, [{"org_id": "O2", "name": "乙", "legal_rep_person_id": "H9"}], "S11")
+    site.count(Tender, [{"tender_id": "T1", "project_id": "project_code:C9", "title": "x"}], "S01")
+
+    waiting = site.quarantine.list().sort("table")
+
+    assert waiting.select("table", "field", "value").rows() == [
+        ("key_personnel", "project_id", "P9"),
+        ("organisation", "legal_rep_person_id", MASK),
+        ("tender", "project_id", "project_code:C9"),
+    ]
 
 
 # -- references --------------------------------------------------------------------------------------------------

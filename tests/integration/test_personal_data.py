@@ -194,6 +194,9 @@ def test_a_delivery_of_the_sources_leaves_nothing_behind_but_sealed(
     entries = Quarantine(home).list(state=None)
     for entry in entries.get_column("id"):
         assert smoke.run(["quarantine", "show", entry, *place]) == 0
+    shown = capfd.readouterr().out
+    assert "1234567.8" in shown
+    assert [value for value in ("李真", "王强", *planted) if value in shown] == []
     assert smoke.run(["quarantine", "replay", "--all", *place]) == 0
     assert smoke.run(["identities", "list", "--format", "csv", *place]) == 0
     for table in ("person", "organisation", "bid", "bond_payment", "attendance", "social_insurance"):

@@ -88,6 +88,26 @@ def test_books_that_add_up_end_well(tmp_path: Path, asked: Json) -> None:
     assert asked("reconcile", "--differences") == []
 
 
+def test_the_latest_delivery_is_told_from_all_of_them(tmp_path: Path, asked: Json) -> None:
+    load(tmp_path)
+    books = Books(tmp_path, "again", RUN + dt.timedelta(days=1))
+    rows = pl.DataFrame([payment(number, "100.50") for number in range(3)])
+    page = books.page("S07", "S07/payment", Payment, automatic=True)
+    page.add("delivered", rows)
+    page.add("unchanged", rows)
+    books.close()
+
+    def delivered(*arguments: str) -> list[tuple[int, int]]:
+        return [(row["delivered"], row["unchanged"]) for row in asked("reconcile", *arguments)]
+
+    assert delivered() == [(7, 3)]
+    assert delivered("--latest") == delivered("--latest", "--by", "day") == [(3, 3)]
+    assert delivered("--by", "day") == [(4, 0), (3, 3)]
+    assert asked("reconcile", "--latest", "--by", "run") == []
+    (rule,) = asked("rules")
+    assert rule["share"] == 0.25
+
+
 def test_a_difference_is_shown_and_ends_with_exit_code_1(tmp_path: Path, asked: Json) -> None:
     load(tmp_path, booked=2)
     (day,) = asked("reconcile", "--by", "day", "--differences", expect=1)

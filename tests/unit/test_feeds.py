@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from features.ingest.feed import Feed, FeedError, read_source, source, sources
-from features.ingest.mapping.cells import cell_rules, personal_headings, xml_name
+from features.ingest.intake.checks import references
+from features.ingest.mapping.cells import cell_rules, personal_headings, public_headings, xml_name
 from features.ingest.sources_command import mapping_table
+from tests.check_digits import identity_number
 
 MODEL = Path(__file__).parents[2] / "features" / "tables" / "model" / "data-model.csv"
 FEEDS = [feed for one in sources().values() for feed in one.feeds]
@@ -141,6 +143,28 @@ def test_personal_headings_are_those_of_persons_and_their_traces() -> None:
 
     assert {"拟派项目负责人姓名", "拟派项目负责人身份证号", "联系电话", "上传IP"} <= found
     assert not {"投标人名称", "投标报价(元)", "投标编号"} & found
+
+
+def test_headings_that_are_declared_and_hold_nothing_personal_are_public() -> None:
+    record = {"投标编号": "B1", "投标人名称": "某公司", "投标人统一社会信用代码": "", "联系电话": "1", "备注": "x"}
+    assert public_headings(source("S01").feed("bid"), record) == {"投标编号", "投标人名称", "投标人统一社会信用代码"}
+
+    sole = record | {"投标人名称": "李真", "投标人统一社会信用代码": identity_number("51130219800307001")}
+    assert public_headings(source("S01").feed("bid"), sole) == {"投标编号"}
+
+    written = {"批复概算万元": "1", "更新时间": "2024-03-05 14:30:00", "联系人": "李真"}
+    assert public_headings(source("S05").feed("project"), written) == {"批复概算万元", "更新时间"}
+
+
+def test_amounts_that_are_compared_are_nothing_personal_since_messages_show_them() -> None:
+    for feed in FEEDS:
+        for column, check in feed.plausible.items():
+            parent = references(feed.table)[check.reference]
+            classes = {
+                feed.table.about(column)["personal_data_class"],
+                parent.about(check.amount)["personal_data_class"],
+            }
+            assert classes == {"none"}, feed.code
 
 
 def test_the_effective_mapping_is_shown() -> None:

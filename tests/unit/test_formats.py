@@ -84,7 +84,7 @@ def test_numbers_of_csv_records_go_on_from_block_to_block(tmp_path: Path, monkey
     monkeypatch.setattr(delimited, "CHUNK_BYTES", 64)
     path = tmp_path / "a.csv"
     lines = [f"{n},x" if n % 7 else f"{n}" for n in range(1, 101)]
-    path.write_text("n,b\n" + "\n".join(lines), encoding="utf-8")
+    path.write_text("\n".join(["n,b", *lines, ""]), encoding="utf-8")
 
     rows, places, broken = _read(path, "csv")
 
@@ -101,6 +101,50 @@ def test_a_csv_file_of_which_no_row_is_whole_loses_none(tmp_path: Path) -> None:
 
     assert sum(chunk.rows.height for chunk in found) == 0
     assert [one.place for chunk in found for one in chunk.broken] == [f"{path.name}:{n}" for n in range(1, 501)]
+
+
+@pytest.mark.parametrize("block", [16, 1 << 23])
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_the_last_record_of_a_csv_file_without_line_end_is_kept_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, block: int
+) -> None:
+    monkeypatch.setattr(delimited, "CHUNK_BYTES", block)
+    path = tmp_path / f"a{ending}"
+    raw = b'a,b\n1,\n2,"x\ny"\n3,2023-10-23 11:2'
+    path.write_bytes(gzip.compress(raw) if ending.endswith("gz") else raw)
+
+    rows, places, broken = _read(path, "csv")
+
+    assert rows == [{"a": "1", "b": None}, {"a": "2", "b": "x\ny"}]
+    assert places == [f"a{ending}:1", f"a{ending}:2"]
+    assert [(one.place, one.reason) for one in broken] == [(f"a{ending}:3", "unfinished_record")]
+    assert json.loads(broken[0].raw) == {"heading": ["a", "b"], "cells": ["3", "2023-10-23 11:2"]}
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "a,b\r\n1,2\r\n", "a,b\r\n1,2\r", "a,b\n1,2\n\n"])
+def test_a_csv_file_whose_last_line_has_an_end_is_whole(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode())
+
+    assert _read(tmp_path / "a.csv", "csv") == ([{"a": "1", "b": "2"}], ["a.csv:1"], [])
+
+
+def test_a_last_record_that_is_broken_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "CHUNK_ROWS", 2)
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n3,4\n5,6\n7", encoding="utf-8")
+
+    rows, _, broken = _read(tmp_path / "a.csv", "csv")
+
+    assert [row["a"] for row in rows] == ["1", "3", "5"]
+    assert [(one.place, one.reason) for one in broken] == [("a.csv:4", "wrong_cell_count")]
+
+
+def test_a_last_json_line_without_line_end_is_a_record_when_it_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "whole.jsonl").write_text('{"a": "1"}\n{"a": "2"}', encoding="utf-8")
+    (tmp_path / "cut.jsonl").write_text('{"a": "1"}\n{"a": "2"', encoding="utf-8")
+
+    assert _read(tmp_path / "whole.jsonl", "jsonl", wanted=["a"])[1:] == (["whole.jsonl:1", "whole.jsonl:2"], [])
+    cut = _read(tmp_path / "cut.jsonl", "jsonl", wanted=["a"])
+    assert (cut[1], [one.place for one in cut[2]]) == (["cut.jsonl:1"], ["cut.jsonl:2"])
 
 
 def test_joined_chunks_end_at_records_that_are_none_and_at_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,11 +193,13 @@ def test_an_empty_csv_file_and_one_with_a_repeated_heading_are_named(tmp_path: P
 
 
 def test_a_heading_alone_tells_the_headings(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("a,b\n", encoding="utf-8")
+    for text in ("a,b\n", "a,b"):
+        (tmp_path / "a.csv").write_text(text, encoding="utf-8")
 
-    found = list(read_file(tmp_path / "a.csv", "csv", "utf-8", ()))
+        found = list(read_file(tmp_path / "a.csv", "csv", "utf-8", ()))
 
-    assert [chunk.rows.columns for chunk in found][-1:] == [["a", "b"]]
+        assert [chunk.rows.columns for chunk in found][-1:] == [["a", "b"]]
+        assert [len(chunk.broken) for chunk in found] == [0]
 
 
 def test_a_packed_file_that_is_cut_off_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from features.clock import SHANGHAI
 from features.ingest.books.ledger import AMOUNT_OF, FATES, Books, Tally, read_ledger
-from features.ingest.books.quality import by_feed, fates, recounted, rules, stored
+from features.ingest.books.quality import by_feed, fates, latest, recounted, rules, stored
 from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES, data_model
 from features.tables.organisations import Organisation
@@ -39,9 +39,11 @@ def bids(*rows: tuple[int, str | None]) -> pl.DataFrame:
     return pl.DataFrame({"valid_from_ts": moments, "bid_price": prices}, schema=schema)
 
 
-def recorded(home: Path, *counted: tuple[str, pl.DataFrame], table: type[Table] = Bid) -> pl.DataFrame:
+def recorded(
+    home: Path, *counted: tuple[str, pl.DataFrame], table: type[Table] = Bid, at: dt.datetime = RUN
+) -> pl.DataFrame:
     """Keep the books of one run of S01 and return the ledger."""
-    books = Books(home, "r1", RUN)
+    books = Books(home, "r1", at)
     page = books.page("S01", f"S01/{table.NAME}", table, automatic=True)
     for fate, rows in counted:
         page.add(fate, rows)
@@ -219,23 +221,68 @@ def test_rows_that_name_their_own_source_are_booked_under_it(tmp_path: Path) -> 
     assert dict(ledger.select("source", "amount").iter_rows()) == {"S01": Decimal("2.00"), "S06": Decimal("1.00")}
 
 
-def test_rules_are_counted_with_their_share_of_what_was_delivered(tmp_path: Path) -> None:
-    counted = [
-        ("delivered", bids(*[(0, "1.00")] * 8)),
-    ]
-    entry = {"source": "S01", "table": "bid", "level": "row", "mend": "state the price in 元"}
+def test_rules_are_counted_with_their_share_of_the_distinct_records_that_came(tmp_path: Path) -> None:
+    eight = bids(*[(0, "1.00")] * 8)
+    first = [("delivered", eight), ("loaded", eight.head(5)), ("superseded", eight.head(1)), ("quarantined", eight[6:])]
+    entry = {"source": "S01", "table": "bid", "level": "row", "mend": "state the price in 元", "value": ""}
     entries = pl.DataFrame(
         [
-            {**entry, "field": "bid_price", "reason": "negative_amount", "value": "-1", "state": "open"},
-            {**entry, "field": "bid_price", "reason": "negative_amount", "value": "-2", "state": "replayed"},
-            {**entry, "field": "bids[3].lot_id", "reason": "unknown_reference", "value": "", "state": "open"},
+            {
+                **entry,
+                "record": "b:1",
+                "field": "bid_price",
+                "reason": "negative_amount",
+                "value": "-1",
+                "state": "open",
+            },
+            {
+                **entry,
+                "record": "b:2",
+                "field": "bid_price",
+                "reason": "negative_amount",
+                "value": "-2",
+                "state": "open",
+            },
+            {**entry, "record": "b:2", "field": "bids[3].lot_id", "reason": "unknown_reference", "state": "open"},
+            {**entry, "record": "b:3", "field": "rank", "reason": "unusable_value", "level": "value", "state": "open"},
         ]
     )
-    rows = rules(entries, recorded(tmp_path, *counted))
-    assert rows.select("field", "open", "settled", "share", "samples").rows() == [
-        ("bid_price", 1, 1, 0.25, "-1 | -2"),
+    expected = [
+        ("bid_price", 2, 0, 0.25, "-1 | -2"),
         ("bids[].lot_id", 1, 0, 0.125, ""),
+        ("rank", 1, 0, 0.125, ""),
     ]
+    ledger = recorded(tmp_path, *first)
+    columns = ["field", "open", "settled", "share", "samples"]
+    assert sorted(rules(entries, ledger).select(columns).rows()) == expected
+
+    ledger = recorded(tmp_path, ("delivered", eight), ("unchanged", eight.head(6)), ("quarantined", eight[6:]))
+    assert sorted(rules(entries, ledger).select(columns).rows()) == expected
+
+    ledger = recorded(tmp_path, ("delivered", eight.clear()), ("released", eight.head(1)))
+    settled = pl.when(pl.col("record") == "b:1").then(pl.lit("replayed")).otherwise("state").alias("state")
+    released = rules(entries.with_columns(settled), ledger).filter(field="bid_price")
+    assert released.select(columns).rows() == [("bid_price", 1, 1, 0.25, "-1 | -2")]
+
+
+def test_rules_of_a_feed_that_stopped_have_no_share(tmp_path: Path) -> None:
+    entry = {"source": "S01", "table": "bid", "level": "value", "field": "rank", "reason": "r", "record": "b:1"}
+    entries = pl.DataFrame([{**entry, "mend": "", "value": "", "state": "open"}])
+    ledger = recorded(tmp_path, ("delivered", bids((0, None))), ("stopped", bids((0, None))))
+
+    assert rules(entries, ledger).get_column("share").to_list() == [None]
+
+
+def test_what_one_run_lost_and_another_found_does_not_add_up(tmp_path: Path) -> None:
+    recorded(tmp_path, ("delivered", bids((0, "1.00"), (0, "1.00"))), ("loaded", bids((0, "1.00"))))
+    one = bids((0, "1.00"))
+    ledger = recorded(tmp_path, ("delivered", one), ("loaded", one), ("unchanged", one), at=RUN + dt.timedelta(hours=1))
+
+    days = fates(ledger)
+
+    assert days.get_column("missing").to_list() == [1, -1]
+    assert by_feed(days).select("delivered", "days_off").rows() == [(3, 1)]
+    assert latest(days).get_column("loaded_at").to_list() == [RUN + dt.timedelta(hours=1)]
 
 
 def test_the_money_of_a_table_is_a_money_column_of_the_data_model() -> None:

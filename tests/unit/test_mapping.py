@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from features.ingest.feed import source
+from features.ingest.feed import MomentStyle, source
 from features.ingest.formats.chunks import joined
 from features.ingest.formats.reading import read_file
 from features.ingest.identity.resolving import Known, hashed
 from features.ingest.keys import Keys
 from features.ingest.mapping.mapper import Mapped, Mapper
 from features.ingest.mapping.records import delivered_again
+from features.ingest.mapping.values import moment
 from tests.check_digits import credit_code, identity_number
 
 KEYS = Keys(hmac=bytes(range(32)), data=bytes(range(64, 128)))
@@ -220,6 +221,37 @@ def test_a_compact_day_that_is_none_is_refused(tmp_path: Path) -> None:
         (0, "applied_at", "not_a_moment", "row"),
         (0, "supervisor_signed", "not_yes_or_no", "row"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("style", "written", "taken"),
+    [
+        ("dash", "2023-10-23 11:27:50", ["2023-10-23", "2023-10-23 11:27", "2023-10-23 11:27:50"]),
+        ("slash", "2023/3/5 9:05:50", ["2023/3/5", "2023/3/5 9:05", "2023/3/5 9:05:50"]),
+        ("slash", "2023/03/05 09:05", ["2023/03/05", "2023/03/05 09:05"]),
+        ("han", "2023年3月5日 9:05:50", ["2023年3月5日", "2023年3月5日 9:05", "2023年3月5日 9:05:50"]),
+        ("compact", "20231023112750", ["20231023", "20231023112750"]),
+        ("iso", "2023-10-23T11:27:50+08:00", ["2023-10-23", "2023-10-23T11:27:50+08", "2023-10-23T11:27:50+08:00"]),
+        ("iso", "2023-10-23T11:27:50.1Z", ["2023-10-23", "2023-10-23T11:27:50.1Z"]),
+    ],
+)
+def test_a_moment_that_is_cut_is_read_only_where_what_is_left_has_a_whole_shape(
+    style: MomentStyle, written: str, taken: list[str]
+) -> None:
+    cells = pl.DataFrame({"cell": [written[:end] for end in range(1, len(written) + 1)]})
+
+    read = cells.filter(moment(pl.col("cell"), pl.String(), style).is_not_null())
+
+    assert read.get_column("cell").to_list() == taken
+
+
+def test_a_day_with_dashes_has_all_its_figures(tmp_path: Path) -> None:
+    headings = "专家编号,人员姓名,人员身份证号,专业类别,工作单位名称,工作单位统一社会信用代码,入库日期,状态,更新时间"
+    rows = [f"E{day},王五,{ID_NO},A01,,,{day},在库,2024-03-05 14:30:00" for day in ("2020-01-12", "2020-01-1")]
+
+    found = _map(tmp_path, "S01", "expert", "\n".join([headings, *rows, ""]), encoding="gb18030")
+
+    assert [failure[0] for failure in _failures(found) if failure[2] == "not_a_day"] == [1]
 
 
 def test_the_approval_platform_writes_xml_with_wan_yuan(tmp_path: Path) -> None:

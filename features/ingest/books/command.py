@@ -9,7 +9,7 @@ import typer
 from features.clock import now
 from features.errors import StoreError
 from features.ingest.books.ledger import read_ledger
-from features.ingest.books.quality import by_feed, fates, incomplete, rules, stored
+from features.ingest.books.quality import by_feed, fates, incomplete, latest, rules, stored
 from features.ingest.books.source_health import expected_intervals, gaps, health
 from features.ingest.quarantine.entries import Quarantine
 from features.output import Format, write_frame
@@ -48,7 +48,9 @@ def sources(home: Home = Path(".smoke"), output: Output = "table") -> None:
 
 @quality_app.command("rules")
 def show_rules(home: Home = Path(".smoke"), output: Output = "table") -> None:
-    """Count the quarantine by source, table and rule, with the share of what was delivered; personal data are hidden.
+    """Count the quarantine by source, table and rule; personal data are hidden.
+
+    share is the part of the distinct records that came, stored or refused, so a second delivery of them changes it not.
 
     Example: smoke quality rules
     """
@@ -62,25 +64,31 @@ def reconcile(
         Literal["feed", "day", "run"],
         typer.Option(help="feeds; feeds by record day; or runs by record day, held against the tables counted anew"),
     ] = "feed",
+    only_latest: Annotated[bool, typer.Option("--latest", help="only the latest delivery of each feed")] = False,
     differences: Annotated[bool, typer.Option("--differences", help="only where something is missing")] = False,
     output: Output = "table",
 ) -> None:
     """Hold what was delivered against what became of it, and the books against the stored tables.
 
-    Records and money, by source, feed and record day. Any difference is named and ends the command with exit code 1.
+    Records and money, by source, feed and record day, of all runs. Any difference, shown or not, is named and ends the
+    command with exit code 1.
 
     Example: smoke quality reconcile --by day --differences
     """
     ledger = read_ledger(home)
     days = fates(ledger)
     runs = stored(TableStore(home), ledger, purged(RetentionLog(home).read()))
-    told = {"feed": by_feed(days), "day": days, "run": runs}[by]
+    shown, of_runs = days, runs
+    if only_latest:
+        shown = days.join(latest(days), on=["source", "feed", "table", "loaded_at"], how="semi")
+        of_runs = runs.join(latest(days), on=["source", "table", "loaded_at"], how="semi")
+    told = {"feed": by_feed(shown), "day": shown, "run": of_runs}[by]
     off = pl.col("days_off") > 0 if by == "feed" else ~_ADDED_UP
     write_frame(told.filter(off) if differences else told, None, Format(output))
     unaccounted, disagreeing = days.filter(~_ADDED_UP).height, runs.filter(~_ADDED_UP).height
     if unaccounted or disagreeing:
         raise StoreError(
-            f"{unaccounted} feed days do not add up, and {disagreeing} run days differ from the tables. "
+            f"{unaccounted} feed days of runs do not add up, and {disagreeing} run days differ from the tables. "
             "Mend: see smoke quality reconcile --by day --differences and --by run --differences."
         )
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from features.ingest.books.ledger import AMOUNT, DELIVERED, FATES, STORED, by_day
+from features.ingest.books.ledger import AMOUNT, DELIVERED, FATES, RELEASED, STORED, by_day
 from features.tables.columns import FIRST_MOMENT, Table
 from features.tables.contract import SOURCE_TABLES
 from features.tables.store import TableStore
 
 SAMPLES = 3
-_FEED_DAY = ["source", "feed", "table", "day"]
+_FEED_RUN = ["source", "feed", "table", "loaded_at"]
 _RUN_DAY = ["source", "table", "loaded_at", "day"]
 _INCOMPLETE = {
     "table": pl.String(),
@@ -29,16 +29,17 @@ def fates(ledger: pl.DataFrame) -> pl.DataFrame:
         ledger: the ledger, as ``read_ledger`` returns it.
 
     Returns:
-        One row a source, feed, table and record day: delivered and each fate (records), delivered_cny and
-        accounted_cny (the table's money), missing and missing_cny (delivered less accounted; 0 where the books add up).
-        A null day holds the records that could not be dated.
+        One row a source, feed, table, run (``loaded_at``) and record day: delivered and each fate (records),
+        delivered_cny and accounted_cny (the table's money), missing and missing_cny (delivered less accounted; 0 where
+        the books add up). A null day holds the records that could not be dated.
     """
 
     def summed(column: str, *wanted: str) -> pl.Expr:
         return pl.col(column).filter(pl.col("fate").is_in(wanted)).sum()
 
     return (
-        ledger.group_by(_FEED_DAY)
+        ledger.filter(pl.col("fate") != RELEASED)
+        .group_by(*_FEED_RUN, "day")
         .agg(
             *[summed("records", fate).alias(fate) for fate in (DELIVERED, *FATES)],
             delivered_cny=summed("amount", DELIVERED).cast(AMOUNT),
@@ -48,17 +49,25 @@ def fates(ledger: pl.DataFrame) -> pl.DataFrame:
             missing=pl.col("delivered") - pl.sum_horizontal(FATES),
             missing_cny=pl.col("delivered_cny") - pl.col("accounted_cny"),
         )
-        .sort(_FEED_DAY)
+        .sort(*_FEED_RUN, "day")
     )
 
 
 def by_feed(days: pl.DataFrame) -> pl.DataFrame:
-    """Sum ``fates`` over days; ``days_off`` is the number of days on which the books do not add up."""
+    """Sum ``fates`` over runs and days; ``days_off`` is the number of days on which some run does not add up."""
     numbers = ["delivered", *FATES, "delivered_cny", "accounted_cny"]
     off = (pl.col("missing") != 0) | (pl.col("missing_cny") != 0)
     return (
-        days.group_by("source", "feed", "table").agg(pl.col(numbers).sum(), days_off=off.sum()).sort("source", "feed")
+        days.group_by("source", "feed", "table")
+        .agg(pl.col(numbers).sum(), days_off=pl.col("day").filter(off).n_unique())
+        .sort("source", "feed")
     )
+
+
+def latest(days: pl.DataFrame) -> pl.DataFrame:
+    """Return of each feed the latest run that delivered records: source, feed, table, loaded_at."""
+    delivering = days.filter(pl.col("delivered") > 0).select(_FEED_RUN).unique()
+    return delivering.filter(pl.col("loaded_at") == pl.col("loaded_at").max().over("source", "feed", "table"))
 
 
 def stored(store: TableStore, ledger: pl.DataFrame, purged: pl.DataFrame) -> pl.DataFrame:
@@ -128,12 +137,16 @@ def rules(entries: pl.DataFrame, ledger: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         One row a source, table, level, field and reason, most open entries first: open and settled entries, share (all
-        of them over the records that the source delivered to the table), samples (up to three values), mend.
+        of them over the distinct records that came: those stored, and those refused and not stored since; what is
+        delivered again changes neither), samples (up to three values), mend.
     """
-    delivered = (
-        ledger.filter(pl.col("fate") == DELIVERED).group_by("source", "table").agg(delivered=pl.col("records").sum())
-    )
-    by = ["source", "table", "level", "field", "reason"]
+    of = ["source", "table"]
+    taken = ledger.filter(pl.col("fate").is_in(STORED)).group_by(of).agg(taken=pl.col("records").sum())
+    out = entries.filter(pl.col("state") == "open", pl.col("level") != "value")
+    refused = out.group_by(of).agg(refused=pl.col("record").n_unique())
+    came = ledger.select(of).unique().join(taken, on=of, how="left").join(refused, on=of, how="left")
+    came = came.select(*of, came=pl.sum_horizontal("taken", "refused"))
+    by = [*of, "level", "field", "reason"]
     value = pl.col("value").filter(pl.col("value") != "")
     return (
         entries.with_columns(pl.col("field").str.replace_all(r"\[.*?\]", "[]"))
@@ -144,8 +157,8 @@ def rules(entries: pl.DataFrame, ledger: pl.DataFrame) -> pl.DataFrame:
             samples=value.unique().sort().head(SAMPLES).str.join(" | "),
             mend=pl.col("mend").min(),
         )
-        .join(delivered, on=["source", "table"], how="left")
-        .with_columns(share=(pl.col("open") + pl.col("settled")) / pl.col("delivered"))
+        .join(came.filter(pl.col("came") > 0), on=of, how="left")
+        .with_columns(share=(pl.col("open") + pl.col("settled")) / pl.col("came"))
         .select(*by, "open", "settled", "share", "samples", "mend")
         .sort("open", *by, descending=[True, *[False] * len(by)])
     )

@@ -4,6 +4,7 @@ import csv
 import gzip
 import itertools
 import json
+import os
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from features.ingest.formats.chunks import CHUNK_BYTES, CHUNK_ROWS, Broken, Chun
 def read_delimited(path: Path, encoding: str) -> Iterator[Chunk]:
     """Yield the rows of a CSV file as text; empty cells are null. Places count records after the heading.
 
-    A row with fewer or more cells than the heading is broken, the others load. Cells may hold line breaks when quoted.
+    A row with fewer or more cells than the heading is broken, the others load. So is the last one where the file ends
+    within its line: it may be cut within its last cell. Cells may hold line breaks when quoted.
 
     Args:
         path: the file; ``.gz`` is unpacked on the way.
@@ -29,6 +31,20 @@ def read_delimited(path: Path, encoding: str) -> Iterator[Chunk]:
     Raises:
         FileError: the encoding is another, the packing is damaged, or a quote never closes.
     """
+    chunks = _chunks(path, encoding)
+    held, last = next(chunks), 0
+    try:
+        for chunk in chunks:
+            if chunk.rows.height or chunk.broken:
+                yield held
+                held, last = chunk, max(last, _last_number(chunk))
+    except FileError:
+        yield held
+        raise
+    yield held if _ends_its_line(path) else _unfinished(held, last)
+
+
+def _chunks(path: Path, encoding: str) -> Iterator[Chunk]:
     last = 0
     try:
         delivered = _first_line(path, encoding)
@@ -51,6 +67,8 @@ def read_delimited(path: Path, encoding: str) -> Iterator[Chunk]:
     except UnicodeDecodeError as error:
         raise _not_encoded(path, encoding, last) from error
     except pa.ArrowInvalid as error:
+        if "Empty CSV file" in str(error):  # a heading without line end
+            return
         if "invalid UTF8" in str(error):
             raise _not_encoded(path, encoding, last) from error
         what = f"After record {last} the text is not CSV: a quote that never closes, or a cell above 8 MB."
@@ -106,6 +124,27 @@ def _broken(path: Path, refused: list[Any], names: list[str]) -> tuple[Broken, .
             found.append(Broken(f"{path.name}:{row.number - 1}", "wrong_cell_count", raw))
     refused[:] = [row._replace(text=None) for row in refused]
     return tuple(found)
+
+
+def _last_number(chunk: Chunk) -> int:
+    places = [*chunk.places.tail(1), *(one.place for one in chunk.broken)]
+    return max(int(place.rpartition(":")[2]) for place in places)
+
+
+def _ends_its_line(path: Path) -> bool:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() in (b"\n", b"\r")
+
+
+def _unfinished(chunk: Chunk, last: int) -> Chunk:
+    """Return the last chunk of a file with the last record broken; it may be broken already."""
+    if not chunk.rows.height or _last_number(Chunk(chunk.rows, chunk.places)) < last:
+        return chunk
+    cells = [cell or "" for cell in chunk.rows.row(-1)]
+    raw = json.dumps({"heading": chunk.rows.columns, "cells": cells}, ensure_ascii=False)
+    broken = Broken(chunk.places[-1], "unfinished_record", raw)
+    return Chunk(chunk.rows[:-1], chunk.places[:-1], (*chunk.broken, broken))
 
 
 def _not_encoded(path: Path, encoding: str, last: int) -> FileError:

@@ -141,5 +141,20 @@ def implausible(
         judged = (parent != 0) & (rows.get_column(column) != 0)
         off = (judged & ((ratio < check.low) | (ratio > check.high))).fill_null(value=False)
         if off.any():
-            found.append(failure(rows.get_column(PLACE).filter(off), column, "unit_suspected"))
+            told = _compared(rows.get_column(column), parent, column, check).filter(off)
+            found.append(failure(rows.get_column(PLACE).filter(off), column, "unit_suspected").with_columns(told))
     return pl.concat(found)
+
+
+def _compared(amount: pl.Series, parent: pl.Series, column: str, check: Plausible) -> pl.DataFrame:
+    """Return value and message of amounts that were held against their parent's."""
+    cents = pl.Decimal(38, 2)
+    ratio = (pl.col("amount").cast(pl.Float64) / pl.col("parent")).round_sig_figs(3)
+    message = pl.format(
+        "{} is {}, {} times the {} of its {} ({}); {} to {} times is plausible.",
+        *(pl.lit(column), pl.col("amount"), ratio, pl.lit(check.amount), pl.lit(check.reference)),
+        *(pl.col("parent").cast(cents), pl.lit(check.low), pl.lit(check.high)),
+    )
+    return pl.DataFrame({"amount": amount, "parent": parent}).select(
+        value=pl.col("amount").cast(pl.String), message=message
+    )

@@ -257,7 +257,8 @@ class Settling:
         for part in rows.iter_slices(_REFUSED_AT_ONCE):
             numbers = pl.int_range(part.height, dtype=pl.UInt32, eager=True)
             fields = part.get_column(WAITS) if column is None else pl.repeat(column, part.height, eager=True)
-            failures = pl.DataFrame({"row": numbers, "field": fields}).with_columns(reason=pl.lit(reason))
+            failures = pl.DataFrame({"row": numbers, "field": fields, "value": _standing(part, fields)})
+            failures = failures.with_columns(reason=pl.lit(reason))
             info = typed_records(part, feed.table).with_columns(row=numbers)
             self.refuse(feed, checks.levelled(failures), info, in_shape=True, waiting=waiting)
 
@@ -311,17 +312,21 @@ class Settling:
         self.known.add(table, rows.get_column(table.key()))
 
     def _note_displaced(self, feed: Feed, rows: pl.DataFrame) -> None:
-        """Note in quarantine the stored versions that give way to one valid from the same instant."""
+        """Note in quarantine the stored versions that give way to one valid from the same instant.
+
+        Where they stood is not known any more: they go by their record in the source, and that instant.
+        """
         if rows.is_empty():
             return
         key = feed.table.key()
         at = [key, "source_code", "valid_from_ts"]
         stored = self.store.versions(feed.table).filter(~pl.col("retracted"))
         beside = stored.join(rows.lazy().select(at), on=at, how="semi")
+        instant = pl.col("valid_from_ts").dt.to_string("%Y%m%d%H%M%S")
         lesser = beside.join(rows.lazy().select(*at, CONTENT), on=[*at, CONTENT], how="anti").collect()
         self.refuse_typed(
             feed,
-            lesser.with_columns(pl.col("source_record_id").alias(RECORD)),
+            lesser.with_columns(pl.format("{}:{}", "source_record_id", instant).alias(RECORD)),
             key,
             "conflicting_duplicate",
             waiting=False,
@@ -425,6 +430,12 @@ def typed_records(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
 def named(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
     """Return by what the entries of typed rows name them: place, key, valid_from_ts."""
     return rows.select("valid_from_ts", place=RECORD, key=pl.col(table.key()).cast(pl.String))
+
+
+def _standing(rows: pl.DataFrame, columns: pl.Series) -> pl.Series:
+    """Return what stands in the column that is named for each row."""
+    cells = [pl.when(columns == name).then(pl.col(name).cast(pl.String)) for name in columns.unique().sort()]
+    return rows.select(pl.coalesce(cells)).to_series()
 
 
 def _derived(table: type[Table]) -> list[str]:

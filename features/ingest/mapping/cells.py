@@ -12,6 +12,7 @@ import dataframely as dy
 
 from features.ingest.feed import Feed
 from features.ingest.formats.chunks import heading
+from features.ingest.identity.resolving import without_personal_numbers
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
 
@@ -65,6 +66,28 @@ def cell_rules(feed: Feed) -> tuple[CellRule, ...]:
 def personal_headings(feed: Feed) -> frozenset[str]:
     """Return the headings of a feed whose cells hold personal data."""
     return frozenset(name for rule in cell_rules(feed) if rule.personal for name in rule.headings)
+
+
+def public_headings(feed: Feed, record: Mapping[str, object]) -> frozenset[str]:
+    """Return the headings under which a kept record of a feed holds no personal data.
+
+    A unit that is given by a person's number is that person, by name too.
+    """
+    form = xml_name if feed.style.format == "xml" else heading
+    rules, cells = cell_rules(feed), {form(name): str(cell) for name, cell in record.items()}
+    people = {
+        name
+        for rule in rules
+        if rule.transform == "organisation" and _is_a_person(cells.get(form(heading(rule.made_of)), ""))
+        for name in rule.headings
+    }
+    declared = {feed.version, *(name for rule in rules for name in rule.headings)}
+    public = {form(heading(name)) for name in declared - personal_headings(feed) - people}
+    return frozenset(name for name in record if form(name) in public)
+
+
+def _is_a_person(code: str) -> bool:
+    return without_personal_numbers(code) != code
 
 
 def _rule(feed: Feed, name: str) -> CellRule:

@@ -226,7 +226,10 @@ _BROKEN: Mapping[str, tuple[str, str]] = {
         "quote cells that hold commas or line breaks, or transfer the file again.",
     ),
     "not_json": ("The record is no JSON object.", "write one JSON object a record and deliver it again."),
-    "unfinished_record": ("The file ends within this record.", "transfer the file again."),
+    "unfinished_record": (
+        "The file ends within this record, or may: the last line of a CSV file has a line end too.",
+        "end the file with a line end, or transfer it again.",
+    ),
 }
 
 

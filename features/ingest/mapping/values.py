@@ -18,20 +18,35 @@ WAN_AMOUNT = r"^[+-]?\d{1,12}(\.\d{0,6}0*)?$"
 """An amount in 万元: six decimals are cents."""
 MILLISECONDS = r"^-?\d{1,15}$"
 _YES, _NO = ("是", "1", "true"), ("否", "0", "false")
-_DAYS: Mapping[str, str] = {"dash": "%Y-%m-%d", "slash": "%Y/%m/%d", "han": "%Y年%m月%d日", "compact": "%Y%m%d"}
+_DAYS: Mapping[str, str] = {
+    "dash": "%Y-%m-%d",
+    "slash": "%Y/%m/%d",
+    "han": "%Y年%m月%d日",
+    "compact": "%Y%m%d",
+    "iso": "%Y-%m-%d",
+}
 _TIMES: Mapping[str, tuple[str, ...]] = {
     "dash": ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"),
     "slash": ("%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S"),
     "han": ("%Y年%m月%d日 %H:%M", "%Y年%m月%d日 %H:%M:%S"),
     "compact": ("%Y%m%d%H%M%S",),
 }
-_SHAPES: Mapping[str, str] = {
-    "%Y-%m-%d": r"^\d{4}-\d{1,2}-\d{1,2}",
-    "%Y/%m/%d": r"^\d{4}/\d{1,2}/\d{1,2}",
-    "%Y年%m月%d日": r"^\d{4}年\d{1,2}月\d{1,2}日",
-    "%Y%m%d": r"^\d{8}",
+_DAY_SHAPES: Mapping[str, str] = {
+    "dash": r"\d{4}-\d{2}-\d{2}",
+    "slash": r"\d{4}/\d{1,2}/\d{1,2}",
+    "han": r"\d{4}年\d{1,2}月\d{1,2}日",
+    "compact": r"\d{8}",
+    "iso": r"\d{4}-\d{2}-\d{2}",
 }
-"""What a day looks like, so that a year of five figures or a sign is no day."""
+_CLOCK_SHAPES: Mapping[str, str] = {
+    "dash": r" \d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?",
+    "slash": r" \d{1,2}:\d{2}(:\d{2})?",
+    "han": r" \d{1,2}:\d{2}(:\d{2})?",
+    "compact": r"\d{6}",
+    "iso": r"T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|z|[+-]\d{2}(:?\d{2})?)",
+}
+"""What a day and the time after it look like, whole: parsing alone takes 11:2 for two past eleven, and it may be the
+rest of 11:27. Only slash and han leave leading zeros out, and never those of minutes and seconds."""
 SHOWN: Mapping[str, tuple[str, str]] = {
     "dash": ("2024-03-05", "2024-03-05 14:30:00"),
     "slash": ("2024/3/5", "2024/3/5 14:30"),
@@ -123,15 +138,19 @@ def _day(cell: pl.Expr, dtype: pl.DataType, feed: Feed) -> pl.Expr:
         return cell
     if isinstance(dtype, pl.Datetime):
         return cell.dt.date()
-    style = _DAYS[feed.style.dates]
-    read = _parsed_day(cell.cast(pl.String), style)
+    text = cell.cast(pl.String)
+    read = _parsed_day(text, feed.style.dates)
     if feed.style.format == "xlsx":  # a cell of the workbook's own date type
-        read = pl.coalesce(read, _parsed_day(cell.cast(pl.String).str.strip_suffix(" 00:00:00"), "%Y-%m-%d"))
+        read = pl.coalesce(read, _parsed_day(text.str.strip_suffix(" 00:00:00"), "dash"))
     return read
 
 
 def _parsed_day(text: pl.Expr, style: str) -> pl.Expr:
-    return pl.when(text.str.contains(_SHAPES[style])).then(text).str.to_date(style, strict=False)
+    return _shaped(text, _DAY_SHAPES[style]).str.to_date(_DAYS[style], strict=False)
+
+
+def _shaped(text: pl.Expr, shape: str) -> pl.Expr:
+    return pl.when(text.str.contains(f"^{shape}$")).then(text)
 
 
 def moment(cell: pl.Expr, dtype: pl.DataType, style: str) -> pl.Expr:
@@ -146,14 +165,12 @@ def moment(cell: pl.Expr, dtype: pl.DataType, style: str) -> pl.Expr:
         count = pl.when(text.str.contains(MILLISECONDS)).then(text).cast(pl.Int64, strict=False)
         instant = count.cast(pl.Datetime("ms")).dt.cast_time_unit("us").dt.replace_time_zone("UTC")
         return instant.dt.convert_time_zone(ZONE)
+    shaped, day = _shaped(text, _DAY_SHAPES[style] + _CLOCK_SHAPES[style]), _end_of(_parsed_day(text, style))
     if style == "iso":
-        shaped = pl.when(text.str.contains(_SHAPES["%Y-%m-%d"])).then(text)
         zoned = shaped.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False)
-        return pl.coalesce(zoned.dt.convert_time_zone(ZONE), _end_of(_parsed_day(text, "%Y-%m-%d")))
-    day = _DAYS[style]
-    shaped = pl.when(text.str.contains(_SHAPES[day])).then(text)
+        return pl.coalesce(zoned.dt.convert_time_zone(ZONE), day)
     times = [shaped.str.to_datetime(one, time_unit="us", strict=False) for one in _TIMES[style]]
-    return pl.coalesce(_local(pl.coalesce(times)), _end_of(_parsed_day(text, day)))
+    return pl.coalesce(_local(pl.coalesce(times)), day)
 
 
 def _local(naive: pl.Expr) -> pl.Expr:
