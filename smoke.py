@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "evaluate": ("training.commands", "evaluate", "judge the model on later dates, unseen rings and markets"),
     "promote": ("training.commands", "promote", "make a registered model the one that is served"),
     "score": ("serving.commands", "score", "write the index of all subjects as of a date"),
+    "analyse": ("serving.analyses_command", "analyse", "answer one of the seven analyses for a region and a period"),
     "explain": ("serving.commands", "explain", "explain one score: smoke explain lot:ID"),
     "serve": ("serving.commands", "serve", "serve the API on 127.0.0.1:3000"),
     "demo": ("serving.demo", "demo", "simulate a city, ingest all its sources, build, score and serve"),

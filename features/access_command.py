@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import polars as pl
 import typer
 
-from features.clock import parse_moment
+from features.clock import parse_start
 from features.output import Format, write_frame
 from features.tables.reference import AccessLog
 from features.tables.store import TableStore
@@ -39,8 +39,6 @@ def list_accesses(
     if table is not None:
         rows = rows.filter(pl.col("table_name") == table)
     if since is not None:
-        moment = parse_moment(since, field="since")
-        start = moment.replace(hour=0, minute=0, second=0, microsecond=0) if len(since.strip()) == 10 else moment
-        rows = rows.filter(pl.col("accessed_at") >= start)
+        rows = rows.filter(pl.col("accessed_at") >= parse_start(since, field="since"))
     columns = ["accessed_at", "user_id", "table_name", "subject_id", "fields_read", "purpose"]
     write_frame(rows.sort("accessed_at", "log_id", descending=True).select(columns).collect(), None, Format(output))

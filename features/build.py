@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -22,24 +22,28 @@ COMPARED = ("q_value", "peer_q1", "peer_q3", "peer_n", "peer_step")
 """What comparison adds to a subject; shown in the evidence as the fields of the result itself."""
 
 
-def indicator_values(source: SourceTables, as_of: dt.datetime, *, run_id: str = "") -> pl.DataFrame:
+def indicator_values(
+    source: SourceTables, as_of: dt.datetime, *, run_id: str = "", wanted: Collection[str] | None = None
+) -> pl.DataFrame:
     """Evaluate every built indicator on every subject with rows known at ``as_of``.
 
     Args:
         source: the tables, already cut to what was known (``known_at``).
         as_of: only events at or before this moment count.
         run_id: names the run in the result.
+        wanted: only these indicators; None for all.
 
     Returns:
         Rows of ``IndicatorValue``: one a subject and indicator, sorted. Subjects that cannot be judged are there with
         their reason.
     """
     tables = source.collected()
+    chosen = [one for one in indicators() if wanted is None or one.entry.id in wanted]
     results = [
         _values(one, judge(compare(measured, one).lazy(), one).collect(), as_of, run_id)
-        for one, measured in _measured(tables, as_of, as_configured(indicators(), tables, as_of))
+        for one, measured in _measured(tables, as_of, as_configured(chosen, tables, as_of))
     ]
-    return pl.concat(results).select(IndicatorValue.column_names())
+    return pl.concat(results or [IndicatorValue.create_empty()]).select(IndicatorValue.column_names())
 
 
 def lot_screens(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:

@@ -36,6 +36,16 @@ def parse_moment(text: str, *, field: str = "as_of") -> dt.datetime:
     return existing(moment.replace(tzinfo=SHANGHAI)) if moment.tzinfo is None else moment.astimezone(SHANGHAI)
 
 
+def parse_start(text: str, *, field: str) -> dt.datetime:
+    """Read a moment from which something counts: as ``parse_moment``, but a bare date is the first moment of that day.
+
+    Raises:
+        InputError: the text is neither a date nor a date-time.
+    """
+    moment = parse_moment(text, field=field)
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0) if len(text.strip()) == 10 else moment
+
+
 def existing(moment: dt.datetime) -> dt.datetime:
     """Return a moment as its zone's clocks showed it: what they skipped for daylight saving is an hour later.
 

@@ -1,13 +1,12 @@
 """The command ``smoke parameters``: what is configured, and changing it by two people."""
 
-import datetime as dt
 from pathlib import Path
 from typing import Annotated, Literal
 
 import polars as pl
 import typer
 
-from features.clock import now, parse_moment
+from features.clock import now, parse_start
 from features.output import Format, write_frame
 from features.parameters import approve as approve_change
 from features.parameters import changes
@@ -58,8 +57,8 @@ def propose(
     Example: smoke parameters propose SI-034.c_min 6 --from 2026-12-01 --as wang --because 区县市场较小
     """
     store, moment = TableStore(home), now()
-    first = moment if since is None else _start(since)
-    last = None if until is None else _start(until)
+    first = moment if since is None else parse_start(since, field="--from")
+    last = None if until is None else parse_start(until, field="--until")
     with store.writing():
         stored = propose_change(store, key, value, by=user, because=because, valid_from=first, valid_to=last, at=moment)
     typer.echo(f"{stored} = {value}: proposed. It waits for: smoke parameters approve {stored} --as SOMEBODY_ELSE")
@@ -75,8 +74,3 @@ def approve(key: Key, user: User, home: Home = Path(".smoke")) -> None:
     with store.writing():
         counts_from = approve_change(store, key, by=user, at=now())
     typer.echo(f"{key}: approved, counts from {counts_from:%Y-%m-%d %H:%M:%S}.")
-
-
-def _start(day: str) -> dt.datetime:
-    moment = parse_moment(day, field="day")
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0) if len(day.strip()) == 10 else moment
