@@ -7,6 +7,7 @@ import dataframely as dy
 import polars as pl
 
 from features.derive.bids import LotBid
+from features.derive.configured import listed
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
 from features.derive.pairs import bid_pair
@@ -51,9 +52,10 @@ def usable(column: str) -> pl.Expr:
     return pl.when(text != "").then(text)
 
 
-def folded(column: str) -> pl.Expr:
-    """Return a text column as entries of lists are: trimmed, in lower case (rulings G25)."""
-    return pl.col(column).str.strip_chars().str.to_lowercase()
+def is_listed(source: SourceTables, name: str, as_of: dt.datetime) -> pl.Expr:
+    """Tell whether a value is on a list of the centre, blanks at its ends and case aside (rulings G25)."""
+    entries = listed(source, name, as_of).to_list()
+    return pl.col("value").str.strip_chars().str.to_lowercase().is_in(entries)
 
 
 def values_of(rows: pl.LazyFrame, table: type[Table], columns: Sequence[str]) -> pl.LazyFrame:

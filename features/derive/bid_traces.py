@@ -1,6 +1,7 @@
 """What two rival bids of one lot have in common: computers, files, authors, texts, addresses, people, money."""
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -14,7 +15,7 @@ from features.derive.bid_pairs import (
     PAIR,
     BidPair,
     compared,
-    folded,
+    is_listed,
     met,
     opened_bids,
     pooled,
@@ -33,6 +34,8 @@ from features.tables.source import SourceTables
 from features.tables.tendering import Bid
 
 HARDWARE = ("mac_address", "cpu_serial", "disk_serial", "mainboard_serial")
+SEPARATORS = r"[-:.\s]"
+"""What is left out of hardware values before they are compared (rulings SI-010)."""
 AUTHOR_BIDDERS_MAX = 10
 """An author seen with more bidders is a vendor of templates (rulings G21, SI-014)."""
 TEXT_FILES = ("technical", "whole")
@@ -66,9 +69,11 @@ class MachinePair(TracePair):
     def derive(cls, source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
         """Compare without separators and case; all 0, all F and the list ``machine_whitelist`` say nothing (SI-010)."""
         bids = with_group(opened_bids(source, as_of), source, "bidder_org_id", "group_org_id")
-        generic = listed(source, "machine_whitelist", as_of).to_frame("value").select(_bare("value")).to_series()
-        files = _files(source, bids, ("machine_code", *HARDWARE)).with_columns(value=_bare("value"))
-        values = pooled(files.filter(~pl.col("value").str.contains("^(0*|f*)$"), ~pl.col("value").is_in(generic)))
+        bare = pl.col("value").str.replace_all(SEPARATORS, "").str.to_lowercase()
+        files = _files(source, bids, ("machine_code", *HARDWARE)).with_columns(value=bare)
+        generic = [re.sub(SEPARATORS, "", entry) for entry in listed(source, "machine_whitelist", as_of)]
+        telling = ~pl.col("value").str.contains("^(0*|f*)$") & ~pl.col("value").is_in(generic)
+        values = pooled(files.filter(telling))
         kind = pl.col("kind")
         pairs = compared(
             bids,
@@ -170,7 +175,7 @@ class AuthorPair(TracePair):
         """
         bids = opened_bids(source, as_of)
         written = _files(source, bids, ("author", "last_modified_by", "company"))
-        telling = ~folded("value").is_in(listed(source, "boilerplate_author", as_of))
+        telling = ~is_listed(source, "boilerplate_author", as_of)
         values = pooled(written.filter(telling).join(_vendors(source, as_of), on=["column", "value"], how="anti"))
         firms = source[Organisation].select(bidder_org_id="org_id", value=usable("name"))
         owners = bids.join(firms, on="bidder_org_id").with_columns(kind=pl.lit("company"), column=pl.lit("name"))
@@ -283,7 +288,7 @@ class PeoplePair(TracePair):
         bids = opened_bids(source, as_of)
         kinds = dict.fromkeys(PEOPLE, "person") | CONTACTS
         named = _bid_columns(source, bids, tuple(kinds)).with_columns(kind=pl.col("column").replace_strict(kinds))
-        generic = (pl.col("kind") == "phone") & folded("value").is_in(listed(source, "boilerplate_phone", as_of))
+        generic = (pl.col("kind") == "phone") & is_listed(source, "boilerplate_phone", as_of)
         values = pooled(named.filter(~generic))
         employers = met(_insured(source, values, as_of), _bidders(bids, "employer"))
         kind = pl.col("kind")
@@ -324,7 +329,7 @@ class BondPair(CommonValuePair):
         payers = values_of(bonds.filter(own), BondPayment, ("payer_org_id",)).join(
             finance.select(value="org_id"), on="value", how="anti"
         )
-        between = folded("value").is_in(listed(source, "intermediary_accounts", as_of))
+        between = is_listed(source, "intermediary_accounts", as_of)
         values = pooled(pl.concat([payers, values_of(bonds, BondPayment, ACCOUNTS).filter(~between)]))
         links = pl.concat([met(values, values), met(values, _bidders(bids, "payer_org_id"))])
         return (
@@ -346,18 +351,13 @@ def _bid_columns(source: SourceTables, bids: pl.LazyFrame, columns: Sequence[str
 def _common_value(source: SourceTables, as_of: dt.datetime, column: str, generic: str) -> pl.LazyFrame:
     """Return whether two bids carry one value of a column of their files; values of a list say nothing."""
     bids = opened_bids(source, as_of)
-    carried = _files(source, bids, (column,)).filter(~folded("value").is_in(listed(source, generic, as_of)))
+    carried = _files(source, bids, (column,)).filter(~is_listed(source, generic, as_of))
     values = pooled(carried)
     return (
         compared(bids, values, met(values, values), kinds=(column,), same=pl.len() > 0)
         .rename({column: "known"})
         .select(CommonValuePair.column_names())
     )
-
-
-def _bare(column: str) -> pl.Expr:
-    """Return a hardware value without separators, blanks and case (rulings SI-010)."""
-    return pl.col(column).str.replace_all(r"[-:.\s]", "").str.to_lowercase()
 
 
 def _downloads(source: SourceTables, bids: pl.LazyFrame, as_of: dt.datetime) -> pl.LazyFrame:
