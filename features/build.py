@@ -34,11 +34,11 @@ def indicator_values(source: SourceTables, as_of: dt.datetime, *, run_id: str = 
         their reason.
     """
     tables = source.collected()
-    results = [
-        _values(one, judge(compare(measured, one).lazy(), one).collect(), as_of, run_id)
-        for one, measured in _measured(tables, as_of, indicators())
-    ]
-    return pl.concat(results).select(IndicatorValue.column_names())
+    first = [one for one in indicators() if not one.formula.reads.READS_VALUES]
+    after = [one for one in indicators() if one.formula.reads.READS_VALUES]
+    values = _judged(tables, as_of, first, run_id)
+    told = tables.overlaid({IndicatorValue.NAME: values.filter("triggered")})
+    return pl.concat([values, _judged(told, as_of, after, run_id)]).sort("indicator_id", "subject_id")
 
 
 def lot_screens(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
@@ -64,6 +64,15 @@ def lot_screens(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
         lots = lots.join(measured.select(**columns), on="lot_id", how="inner" if place == 0 else "left")
     fixed = [name for name in lots.columns if not name.startswith("SI-")]
     return lots.select(*fixed, *[one.entry.id for one in screens]).sort("lot_id")
+
+
+def _judged(tables: SourceTables, as_of: dt.datetime, wanted: Sequence[Indicator], run_id: str) -> pl.DataFrame:
+    """Evaluate indicators on every subject."""
+    results = [
+        _values(one, judge(compare(measured, one).lazy(), one).collect(), as_of, run_id)
+        for one, measured in _measured(tables, as_of, wanted)
+    ]
+    return pl.concat(results).select(IndicatorValue.column_names())
 
 
 def _measured(

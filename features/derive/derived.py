@@ -14,9 +14,11 @@ class Derived(dy.Schema):
     Attributes:
         derive: computes the table from rows whose event is at or before a moment; every derived table states it as a
             class method ``derive(source, as_of, ...)``, whose further arguments are parameters of its indicators.
+        READS_VALUES: it reads what other indicators say at the same moment, from the table ``indicator_value``.
     """
 
     derive: ClassVar[Callable[..., pl.LazyFrame]]
+    READS_VALUES: ClassVar[bool] = False
 
     @classmethod
     def parameters(cls) -> set[str]:
