@@ -51,9 +51,9 @@ class TeamEmployment(Derived):
     has_left = dy.Bool()
     """All key people known have left: the work is over."""
     n_insured = dy.Int64(min=0)
-    """People in office with an insurance record in the months."""
+    """People in office whose insurance in the months says for whom they work."""
     n_known = dy.Int64(min=0)
-    """People in office of whom an insurance record or a certificate says for whom they work."""
+    """People in office of whom insurance or a certificate says it."""
     n_foreign = dy.Int64(min=0)
     """Those who work for nobody of the contractor and its consortium."""
     is_manager_foreign = dy.Bool()
@@ -64,7 +64,7 @@ class TeamEmployment(Derived):
         """Look up insurance of the last complete months and registration of each key person (rulings G22, SI-038).
 
         Foreign is who was insured in each of the months and never by a party of the contract, or whose certificates
-        name an employer and none a party.
+        name an employer and none a party. Who was insured elsewhere in some of the months only is not known.
         """
         posts = known_people(source, as_of).filter(
             pl.col("source") == "actual", pl.col("position").is_in(KEY_POSITIONS)
@@ -107,17 +107,18 @@ class TeamEmployment(Derived):
 
 
 def _elsewhere(people: pl.LazyFrame, employed: pl.LazyFrame, parties: pl.LazyFrame, n_months: int) -> pl.LazyFrame:
-    """Tell of each person with a record whether all of ``n_months`` name an employer and none a party.
+    """Tell of each person whether all of ``n_months`` name an employer and none a party; null if months are missing.
 
     Grain: contract_id, person_id. Column: elsewhere.
     """
+    is_party, is_complete = pl.col("is_party").is_not_null().any(), pl.col("month").n_unique() == n_months
     return (
         people.select(PERSON)
         .unique()
         .join(employed, on="person_id", how="inner")
         .join(parties, on=["contract_id", "org_id"], how="left")
         .group_by(PERSON)
-        .agg(elsewhere=(pl.col("month").n_unique() == n_months) & pl.col("is_party").is_null().all())
+        .agg(elsewhere=pl.when(is_party).then(statement=False).when(is_complete).then(statement=True))
     )
 
 
