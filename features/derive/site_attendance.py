@@ -9,7 +9,7 @@ import polars as pl
 from features.derive.contract_facts import known_progress, per_contract, signed_contracts
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
-from features.derive.site_team import KEY_POSITIONS, known_people, stoppages
+from features.derive.site_team import KEY_POSITIONS, key_holders, stoppages
 from features.derive.windows import complete_months
 from features.tables.as_of import known_as_of
 from features.tables.projects import Project
@@ -157,18 +157,14 @@ def _punches(source: SourceTables, months: list[str]) -> pl.LazyFrame:
 
 def _holders(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     """Return who held a key position: kp_id, contract_id, position, person_id, since, required_days_per_month."""
-    return (
-        known_people(source, as_of)
-        .filter(pl.col("source") == "actual", pl.col("position").is_in(KEY_POSITIONS))
-        .select(
-            "kp_id",
-            "contract_id",
-            "project_id",
-            "position",
-            "person_id",
-            "required_days_per_month",
-            since=pl.col("assigned_from").dt.strftime("%Y-%m").fill_null(""),
-        )
+    return key_holders(source, as_of).select(
+        "kp_id",
+        "contract_id",
+        "project_id",
+        "position",
+        "person_id",
+        "required_days_per_month",
+        since=pl.col("assigned_from").dt.strftime("%Y-%m").fill_null(""),
     )
 
 

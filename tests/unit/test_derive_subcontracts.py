@@ -7,7 +7,8 @@ import pytest
 from features.build import indicator_values
 from features.derive.subcontracts import RIGGING, SubcontractBack, SubcontractShare
 from features.indicators.catalogue import specification
-from tests.contracts import AS_OF, Rows, at, both, contract, derived, source, won_by
+from tests import worlds
+from tests.contracts import AS_OF, Rows, at, both, contract, derived, won_by
 
 
 def sub(org: str, amount: float = 100, **columns: Any) -> Rows:
@@ -163,15 +164,21 @@ def test_the_signs_are_those_of_severity_four_and_five() -> None:
     assert set(RIGGING) == severe
 
 
-def test_a_whole_run_tells_what_fired_in_the_tender() -> None:
-    twins = [{**bid(f"B{place}", org), "bid_price": price} for place, (org, price) in enumerate([("X", 5), ("Y", 9)])]
-    rows = both(tender(*twins), sub("X", 100_000), {"project": [{"project_id": "P", "name": "P"}]})
+def test_what_fired_in_the_tender_adds_to_the_value_in_a_whole_run() -> None:
+    world = worlds.World()
+    for place in range(30):
+        near = 101 + place / 100
+        world.lot(f"peer{place}", bids=[worlds.Offer(f"X{rank}", 100 + rank * near / 50) for rank in range(4)])
+    set_apart = [worlds.Offer("W", 80), worlds.Offer("X", 100), worlds.Offer("Y", 100.2), worlds.Offer("Z", 100.5)]
+    world.lot("L", bids=set_apart, wins=["W"], opening=worlds.days_ago(50))
+    world.rows["contract"].append(contract(signed_at=worlds.days_ago(30)))
+    world.rows["subcontract"] += sub("X", 100_000, signed_at=worlds.days_ago(20))["subcontract"]
 
-    values = indicator_values(source(rows), AS_OF)
-    found = values.filter(indicator_id="SI-043").row(0, named=True)
+    values = indicator_values(world.source(), worlds.AS_OF)
+    found = {row["indicator_id"]: row for row in values.filter(subject_id="L").iter_rows(named=True)}
 
-    assert (found["subject_id"], found["triggered"]) == ("L", True)
-    assert found["raw_value"] == pytest.approx(0.1)
+    assert found["SI-025"]["triggered"]
+    assert found["SI-043"]["raw_value"] == pytest.approx(0.1 + 0.3)
 
 
 # SI-044: how much.
