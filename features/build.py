@@ -13,7 +13,6 @@ from features.assessment.evaluate import SUBJECT, compare, judge, measure
 from features.assessment.parameters import as_configured
 from features.derive.derived import Derived
 from features.derive.lots import lot_facts
-from features.indicators import bid_prices
 from features.indicators.built import indicators
 from features.tables.results import IndicatorValue
 from features.tables.source import SourceTables
@@ -38,12 +37,18 @@ def indicator_values(
         their reason.
     """
     tables = source.collected()
-    chosen = [one for one in indicators() if wanted is None or one.entry.id in wanted]
-    results = [
-        _values(one, judge(compare(measured, one).lazy(), one).collect(), as_of, run_id)
-        for one, measured in _measured(tables, as_of, as_configured(chosen, tables, as_of))
-    ]
-    return pl.concat(results or [IndicatorValue.create_empty()]).select(IndicatorValue.column_names())
+    asked = [one for one in indicators() if wanted is None or one.entry.id in wanted]
+    read = {id_ for one in asked for id_ in one.formula.reads.READS_VALUES}
+    first = [one for one in indicators() if (one in asked or one.entry.id in read) and not _reads_values(one)]
+    values = _judged(tables, as_of, first, run_id)
+    told = tables.overlaid({IndicatorValue.NAME: values.filter("triggered")})
+    after = _judged(told, as_of, [one for one in asked if _reads_values(one)], run_id)
+    ids = [one.entry.id for one in asked]
+    return pl.concat([values, after]).filter(pl.col("indicator_id").is_in(ids)).sort("indicator_id", "subject_id")
+
+
+def _reads_values(one: Indicator) -> bool:
+    return bool(one.formula.reads.READS_VALUES)
 
 
 def lot_screens(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
@@ -56,7 +61,7 @@ def lot_screens(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
     """
     tables = source.collected()
     built = as_configured(indicators(), tables, as_of)
-    screens = [one for one in built if one.formula.function.__module__ == bid_prices.__name__]
+    screens = [one for one in built if one.entry.family == "price_distribution"]
     lots = (
         lot_facts(tables, as_of)
         .filter("opened")
@@ -70,6 +75,15 @@ def lot_screens(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
         lots = lots.join(measured.select(**columns), on="lot_id", how="inner" if place == 0 else "left")
     fixed = [name for name in lots.columns if not name.startswith("SI-")]
     return lots.select(*fixed, *[one.entry.id for one in screens]).sort("lot_id")
+
+
+def _judged(tables: SourceTables, as_of: dt.datetime, wanted: Sequence[Indicator], run_id: str) -> pl.DataFrame:
+    """Evaluate indicators on every subject."""
+    results = [
+        _values(one, judge(compare(measured, one).lazy(), one).collect(), as_of, run_id)
+        for one, measured in _measured(tables, as_of, as_configured(wanted, tables, as_of))
+    ]
+    return pl.concat(results or [IndicatorValue.create_empty()]).select(IndicatorValue.column_names())
 
 
 def _measured(

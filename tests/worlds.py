@@ -143,6 +143,10 @@ class World:
         """Add organisations of one control group (None: each stands alone)."""
         self.rows["organisation"] += [{"org_id": org, "name": org, "group_id": group_id} for org in orgs]
 
+    def configure(self, key: str, value: str) -> None:
+        """Add a parameter, setting or entry of a list that two people have agreed upon."""
+        self.rows["param"].append(configured(key, value))
+
     def frames(self) -> dict[str, pl.DataFrame]:
         """Return the tables that have rows, each checked against the contract."""
         found: dict[str, pl.DataFrame] = {}
@@ -157,6 +161,12 @@ class World:
     def source(self) -> SourceTables:
         """Return the world as a computation sees it."""
         return SourceTables({name: frame.lazy() for name, frame in self.frames().items()})
+
+
+def configured(key: str, value: str) -> dict[str, Any]:
+    """Return a row of ``param`` that has been in force for long."""
+    people = {"changed_by": "wang", "approved_by": "li"}
+    return {"param_key": key, "default_value": "", "current_value": value, "valid_from": days_ago(5000), **people}
 
 
 def _money(amount: float | None) -> Decimal | None:

@@ -14,9 +14,12 @@ class Derived(dy.Schema):
     Attributes:
         derive: computes the table from rows whose event is at or before a moment; every derived table states it as a
             class method ``derive(source, as_of, ...)``, whose further arguments are parameters of its indicators.
+        READS_VALUES: the indicators of which it reads what fired at the same moment, from the table
+            ``indicator_value``; they read none themselves.
     """
 
     derive: ClassVar[Callable[..., pl.LazyFrame]]
+    READS_VALUES: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def parameters(cls) -> set[str]:

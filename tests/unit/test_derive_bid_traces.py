@@ -93,8 +93,7 @@ def files(*values: tuple[str, dict[str, Any]], bidders: tuple[Offer | str, ...] 
 
 def listed(world: World, name: str, *entries: str) -> World:
     for number, entry in enumerate(entries):
-        key = f"LIST.{name}.{number}"
-        world.rows["param"].append({"param_key": key, "default_value": entry, "current_value": entry})
+        world.configure(f"LIST.{name}.{number}", entry)
     return world
 
 
