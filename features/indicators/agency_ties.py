@@ -4,8 +4,9 @@ import polars as pl
 
 from features.assessment.chance import binomial_upper_tail, neg_log, poisson_upper_tail
 from features.assessment.declare import Measure, NullReason, indicator
-from features.assessment.shapes import at_least, at_most, ramp
+from features.assessment.shapes import at_least, at_most, ramp, robust_z
 from features.derive.agencies import AgencyShare, AgencyTriangle, AgencyWinRate
+from features.derive.agency_conduct import AgencyDisqualification, AgencyIrregularity, ReferenceHit
 
 RAW = pl.col("raw_value")
 
@@ -96,5 +97,103 @@ def agency_triangle(*, c_min: int, p_max: float) -> Measure:
             "n_met": n_met,
             "n_expected": expected,
             "tenderer_org_id": AgencyTriangle.tenderer_org_id.col,
+        },
+    )
+
+
+@indicator("SI-064", reads=AgencyDisqualification)
+def agency_disqualify(*, bids_min: int, lots_min: int) -> Measure:
+    """Share of the bids in an agency's tenders that were disqualified.
+
+    Fires above the upper fence of the agencies with enough bids. Complex works see more non-responsive bids, so look at
+    what the agency handles. Lots left with three or fewer valid bids are told beside it.
+
+    Grain: one row per agency. Unit: ratio.
+    Source: 招标投标法实施条例 第32条; 招标投标法实施条例 第51条; 招标投标法 第50条.
+    """
+    agencies_min = 8
+    n_bids, n_lots = AgencyDisqualification.n_bids.col, AgencyDisqualification.n_lots.col
+    return Measure(
+        raw_value=AgencyDisqualification.n_disqualified.col / n_bids,
+        support_n=n_bids,
+        null_when={
+            NullReason.NOT_APPLICABLE: AgencyDisqualification.fence.col.round(9) == 0,
+            NullReason.MISSING_SOURCE: (n_bids < bids_min)
+            & ((n_bids == 0) | (AgencyDisqualification.n_bids_all.col >= bids_min)),
+            NullReason.TOO_FEW_OBSERVATIONS: AgencyDisqualification.short_history.col
+            | (n_bids < bids_min)
+            | (AgencyDisqualification.n_agencies.col < agencies_min),
+        },
+        triggered=at_least(RAW, pl.col("fence")) & (pl.col("n_lots") >= lots_min),
+        intensity=ramp(RAW / pl.col("fence"), 0.7, 1.3),
+        evidence=AgencyDisqualification.evidence.col,
+        extras={
+            "fence": AgencyDisqualification.fence.col,
+            "n_agencies": AgencyDisqualification.n_agencies.col,
+            "n_lots": n_lots,
+            "left_few_share": AgencyDisqualification.n_lots_left_few.col / n_lots,
+        },
+    )
+
+
+@indicator("SI-065", reads=AgencyIrregularity)
+def agency_irregular(*, z_min: float, n_min: int) -> Measure:
+    """How far an agency stands out by corrections of tender documents, late ones above all, and failed tenders.
+
+    Each tender is rated 0..1; the mean is set against the median of the agencies in robust standard deviations. Active
+    question periods are healthy: clarifications in time weigh least.
+
+    Grain: one row per agency. Unit: robust z, -10..10.
+    Source: 招标投标法 第23条; 招标投标法实施条例 第21条; 招标投标法实施条例 第64条.
+    """
+    n_tenders, irregularity = AgencyIrregularity.n_tenders.col, AgencyIrregularity.irregularity.col
+    return Measure(
+        raw_value=robust_z(irregularity, AgencyIrregularity.median.col, AgencyIrregularity.mad.col),
+        support_n=n_tenders,
+        null_when={
+            NullReason.MISSING_SOURCE: (n_tenders < n_min)
+            & ((n_tenders == 0) | (AgencyIrregularity.n_tenders_all.col >= n_min)),
+            NullReason.TOO_FEW_OBSERVATIONS: AgencyIrregularity.short_history.col | (n_tenders < n_min),
+        },
+        triggered=at_least(RAW, z_min) & (pl.col("support_n") >= n_min),
+        intensity=ramp(RAW, 1.5, 3.5),
+        evidence=AgencyIrregularity.evidence.col,
+        extras={
+            "irregularity": irregularity,
+            "median": AgencyIrregularity.median.col,
+            "n_late": AgencyIrregularity.n_late.col,
+            "n_failed": AgencyIrregularity.n_failed.col,
+        },
+    )
+
+
+@indicator("SI-066", reads=ReferenceHit)
+def price_leak(*, gap_min: float, p_max: float, hits_min: int) -> Measure:
+    """How much more often winners in one agency's or tenderer's lots price within a hair of a secret reference.
+
+    A reference is an unpublished estimate or a benchmark drawn at opening. Quota pricing lets skilled bidders come near
+    the estimate, so the share is set against other lots of the same markets.
+
+    Grain: one row per organisation and role. Unit: difference of ratios, -1..1.
+    Source: 招标投标法 第22条; 招标投标法 第52条; 招标投标法实施条例 第41条; 政府采购法 第72条.
+    """
+    lots_min = 8
+    n_lots, n_near, n_market = ReferenceHit.n_lots.col, ReferenceHit.n_near.col, ReferenceHit.n_lots_market.col
+    market_share = ReferenceHit.n_near_market.col / n_market
+    return Measure(
+        raw_value=n_near / n_lots - market_share,
+        support_n=n_lots,
+        null_when={
+            NullReason.TOO_FEW_OBSERVATIONS: ReferenceHit.short_history.col | (n_lots < lots_min) | (n_market == 0),
+        },
+        triggered=at_least(RAW, gap_min) & at_most(pl.col("p_value"), p_max) & (pl.col("n_near") >= hits_min),
+        intensity=ramp(RAW, 0.1, 0.5),
+        evidence=ReferenceHit.evidence.col,
+        extras={
+            "p_value": binomial_upper_tail(n_near, n_lots, market_share),
+            "n_near": n_near,
+            "market_share": market_share,
+            "n_lots_market": n_market,
+            "role": ReferenceHit.role.col,
         },
     )
