@@ -7,6 +7,8 @@ from features.assessment.declare import Measure, NullReason, indicator
 from features.assessment.shapes import at_least, at_most, ramp, robust_z
 from features.derive.agencies import AgencyShare, AgencyTriangle, AgencyWinRate
 from features.derive.agency_conduct import AgencyDisqualification, AgencyIrregularity, ReferenceHit
+from features.derive.agency_devices import AgencyDevice
+from features.derive.agency_interest import AgencyTie
 
 RAW = pl.col("raw_value")
 
@@ -98,6 +100,65 @@ def agency_triangle(*, c_min: int, p_max: float) -> Measure:
             "n_expected": expected,
             "tenderer_org_id": AgencyTriangle.tenderer_org_id.col,
         },
+    )
+
+
+@indicator("SI-062", reads=AgencyTie)
+def agency_affiliated(*, score_min: float) -> Measure:
+    """Whether an agency is tied to a tenderer or bidder of a tender that it ran.
+
+    Ties are control, somebody who served or was insured at both, related executives, or enough of address, contact and
+    common holders. Public agencies under one finance bureau share addresses.
+
+    Grain: one row per agency and organisation. Unit: 0 or 1.
+    Source: 招标投标法 第14条; 招标投标法实施条例 第13条; 招标投标法实施条例 第65条;
+    政府采购货物和服务招标投标管理办法 第8条.
+    """
+    score = AgencyTie.affiliation_score.col
+    tied = AgencyTie.control.col | AgencyTie.person.col | AgencyTie.relation.col | at_least(score, score_min)
+    return Measure(
+        raw_value=tied.cast(pl.Float64),
+        support_n=AgencyTie.n_tenders.col,
+        null_when={NullReason.MISSING_SOURCE: ~AgencyTie.registered.col & ~tied},
+        triggered=RAW == 1,
+        intensity=RAW,
+        evidence=AgencyTie.evidence.col,
+        extras={
+            "control": AgencyTie.control.col,
+            "person": AgencyTie.person.col,
+            "relation": AgencyTie.relation.col,
+            "affiliation_score": score,
+        },
+    )
+
+
+@indicator("SI-063", reads=AgencyDevice)
+def agency_device_overlap() -> Measure:
+    """Whether bid files came from a computer or address on which the agency made tender documents.
+
+    An author may come with the agency's own template, so names count only where author and last editor agree both.
+
+    Grain: one row per agency and bidder. Unit: 0 or 1.
+    Source: 招标投标法实施条例 第13条; 招标投标法实施条例 第41条; 招标投标法实施条例 第65条; 招标投标法 第50条.
+    """
+    same = {
+        "machine_code": AgencyDevice.machine_code.col,
+        "mac_address": AgencyDevice.mac_address.col,
+        "ip_address": AgencyDevice.ip_address.col,
+        "names": AgencyDevice.names.col,
+    }
+    overlap = pl.any_horizontal(same.values())
+    return Measure(
+        raw_value=overlap.cast(pl.Float64),
+        support_n=AgencyDevice.n_tenders.col,
+        null_when={
+            NullReason.MISSING_SOURCE: ~AgencyDevice.comparable.col & ~overlap,
+            NullReason.TOO_FEW_OBSERVATIONS: AgencyDevice.short_history.col,
+        },
+        triggered=RAW == 1,
+        intensity=RAW,
+        evidence=AgencyDevice.evidence.col,
+        extras=same,
     )
 
 
