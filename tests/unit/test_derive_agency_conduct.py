@@ -43,7 +43,8 @@ def value(world: World, indicator_id: str, subject: str = "G") -> dict[str, Any]
 def lot(world: World, name: str, agency: str | None = "G", **about: Any) -> None:
     """Add a lot of an agency that opened 400 days ago."""
     tender = {"agency_org_id": agency, **about.pop("tender", {})}
-    world.lot(name, tender=tender, **{"opening": days_ago(400), **about})
+    stated: dict[str, Any] = {"opening": days_ago(400), **about}
+    world.lot(name, tender=tender, **stated)
 
 
 def secret(world: World, name: str, price: float, agency: str | None = "G", **about: Any) -> None:

@@ -30,7 +30,7 @@ def document(world: World, name: str, org: str = "G", **values: str) -> None:
     rows.append({"tdf_id": f"D{len(rows)}", "tender_id": f"N-{name}", "org_id": org, **values})
 
 
-def file(world: World, bidder: str = "A", number: int = 0, **values: str) -> None:
+def file(world: World, bidder: str = "A", number: int = 0, /, **values: str) -> None:
     """Add a file of a bidder's bid, or the address from which the bid came."""
     bid = [row for row in world.rows["bid"] if row["bidder_org_id"] == bidder][number]
     if "ip_address" in values:
@@ -203,7 +203,7 @@ def test_bids_are_those_not_withdrawn_of_opened_tenders_with_an_agency() -> None
 def test_of_several_tenders_the_one_with_most_in_common_stands() -> None:
     world = meeting({"machine_code": "A"}, {"machine_code": "A", "mac_address": "B"})
     tender(world, "2", "A", opening=days_ago(300))
-    file(world, number=1, machine_code="A", mac_address="B")
+    file(world, "A", 1, machine_code="A", mac_address="B")
     tender(world, "3", "A", opening=days_ago(200))
 
     found = row(world)

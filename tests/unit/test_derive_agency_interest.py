@@ -168,7 +168,7 @@ def test_government_is_no_hand() -> None:
         ({"end_date": DAY - dt.timedelta(days=1)}, False),
     ],
 )
-def test_control_is_that_of_the_day_of_opening(dates: dict[str, dt.date], holds: bool) -> None:
+def test_control_is_that_of_the_day_of_opening(dates: dict[str, Any], holds: bool) -> None:
     assert signs(chain(("A", "G"), **dates)) == ({"control"} if holds else set())
 
 
