@@ -300,28 +300,27 @@ def _controlled(registry: SourceTables, met: pl.LazyFrame, people: pl.LazyFrame,
     """Return the meetings on whose day one end controlled the other, or one hand both: MEETING, table, key, tie.
 
     Few pairs can be: those that all rows together, whatever their days, put in one control group, and those with
-    somebody in common. Of these alone the control of each day is looked at.
+    somebody in common. Of these alone control is looked at, once for all days between two changes of the register.
     """
     groups = ControlGroup.derive(_undated(registry), as_of).filter(pl.col("group_id").is_not_null())
     possible = pl.concat(
         [_sharing(rows, met, on).select(PAIR) for rows, on in ((groups, "group_id"), (people, "person_id"))]
     )
-    days = met.join(possible.unique(), on=PAIR, how="semi").select("day", *PAIR).unique().collect()
-    ends = pl.concat([days.select("day", org_id=end) for end in PAIR]).unique()
-    few = _only(registry, pl.concat([groups.select("org_id").collect(), ends.select("org_id")]).unique().lazy())
-    edges = pl.concat(
-        [pl.DataFrame(schema={"day": pl.Date, "org_id": pl.String, "hand": pl.String, "kind": pl.String})]
-        + [
-            control_edges(few, dt.datetime.combine(day, dt.time.max, SHANGHAI)).select(
-                pl.lit(day).alias("day"), pl.all()
-            )
-            for day in days.get_column("day").unique().sort()
-        ]
-    )
-    hands = _hands(ends, edges)
+    few = met.join(possible.unique(), on=PAIR, how="semi")
+    ends = pl.concat([few.select(org_id=end) for end in PAIR]).unique()
+    their_groups = groups.join(groups.join(ends, on="org_id", how="semi"), on="group_id", how="semi")
+    theirs = _only(registry, pl.concat([ends, their_groups.select("org_id")]).unique())
+    days = few.select("day", *PAIR).unique().collect()
+    spells = _changes(theirs).search_sorted(days.get_column("day"), side="right")
+    days = days.with_columns(spell=spells)
+    edges = [pl.DataFrame(schema={"org_id": pl.String, "hand": pl.String, "kind": pl.String, "spell": pl.UInt32})]
+    for spell, day in days.group_by("spell").agg(pl.col("day").min()).sort("spell").iter_rows():
+        within = control_edges(theirs, dt.datetime.combine(day, dt.time.max, SHANGHAI))
+        edges.append(within.with_columns(spell=pl.lit(spell, dtype=pl.UInt32)))
+    hands = _hands(pl.concat([days.select("spell", org_id=end) for end in PAIR]).unique(), pl.concat(edges))
     tied = (
-        days.join(hands.rename({"org_id": PAIR[0]}), on=["day", PAIR[0]], how="inner")
-        .join(hands.rename({"org_id": PAIR[1]}), on=["day", PAIR[1], "hand"], how="semi")
+        days.join(hands.rename({"org_id": PAIR[0]}), on=["spell", PAIR[0]], how="inner")
+        .join(hands.rename({"org_id": PAIR[1]}), on=["spell", PAIR[1], "hand"], how="semi")
         .lazy()
     )
     at = met.join(tied, on=["day", *PAIR], how="semi")
@@ -343,6 +342,14 @@ def _only(registry: SourceTables, orgs: pl.LazyFrame) -> SourceTables:
     ).collected()
 
 
+def _changes(registry: SourceTables) -> pl.Series:
+    """Return the days from which the register says something else, sorted."""
+    dated = [registry[table].select("start_date", "end_date") for table in (OrgPerson, Shareholding)]
+    rows = pl.concat(dated)
+    ended = rows.select(start_date=pl.col("end_date").dt.offset_by("1d"))
+    return pl.concat([rows.select("start_date"), ended]).drop_nulls().unique().sort("start_date").collect().to_series()
+
+
 def _undated(registry: SourceTables) -> SourceTables:
     """Return a register in which every row holds on every day."""
     always = [pl.lit(None, pl.Date).alias(name) for name in ("start_date", "end_date")]
@@ -353,25 +360,25 @@ def _undated(registry: SourceTables) -> SourceTables:
 
 
 def _hands(ends: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
-    """Return under which hands each end is on a day: day, org_id, hand. It is under its own.
+    """Return under which hands each end is in a spell: spell, org_id, hand. It is under its own.
 
     A chain of holdings and controllers leads up to four steps; a legal representative or board ties directly.
     """
     chained = pl.col("kind").is_in(CHAINED)
-    steps = edges.filter(chained).select("day", "hand", below="org_id")
+    steps = edges.filter(chained).select("spell", "hand", below="org_id")
     level = ends.with_columns(hand="org_id")
     found = [level]
     for _ in range(CHAIN_DEPTH):
-        level = level.rename({"hand": "below"}).join(steps, on=["day", "below"], how="inner").drop("below").unique()
+        level = level.rename({"hand": "below"}).join(steps, on=["spell", "below"], how="inner").drop("below").unique()
         found.append(level)
     boards = edges.filter(pl.col("kind") == "board").with_columns(
         board=organisation_pair(pl.col("org_id"), pl.col("hand"))
     )
     direct = [
-        edges.filter(pl.col("kind") == "legal_rep").select("day", "org_id", "hand"),
-        *[boards.select("day", org_id=end, hand="board") for end in ("org_id", "hand")],
+        edges.filter(pl.col("kind") == "legal_rep").select("spell", "org_id", "hand"),
+        *[boards.select("spell", org_id=end, hand="board") for end in ("org_id", "hand")],
     ]
-    columns = ("day", "org_id", "hand")
+    columns = ("spell", "org_id", "hand")
     return pl.concat(rows.select(columns) for rows in [*found, *direct]).unique()
 
 

@@ -183,6 +183,17 @@ def test_of_two_openings_the_one_that_ties_stands() -> None:
     assert '"key":"N-2"' not in found["evidence"]
 
 
+def test_control_counts_only_between_its_first_and_last_day() -> None:
+    world = world_of(opening=days_ago(300))
+    for days in (200, 100):
+        world.lot(f"{days}", bids=["A"], opening=days_ago(days), tender={"agency_org_id": "G"})
+    hold(world, "A", "G", 0.6, start_date=days_ago(250).date(), end_date=days_ago(150).date())
+
+    assert '"key":"N-200"' in tie(world)["evidence"]
+    world.rows["tender"].pop(1)
+    assert signs(world) == set()
+
+
 def test_one_legal_representative_ties_two_and_is_a_person_at_both() -> None:
     world = world_of()
     describe(world, "A", legal_rep_person_id="P")
