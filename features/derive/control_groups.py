@@ -109,7 +109,7 @@ def _holdings(source: SourceTables, day: dt.date, control_ratio: float) -> pl.La
     held = source[Shareholding].filter(_valid(day))
     by_firm = held.filter(pl.col("holder_org_id").is_not_null()).select("org_id", "ratio", hand="holder_org_id")
     by_person = held.filter(pl.col("holder_person_id").is_not_null()).select(
-        "org_id", "ratio", hand=pl.format("controller:{}", "holder_person_id")
+        "org_id", "ratio", hand=pl.concat_str(pl.lit("controller:"), "holder_person_id")
     )
     # Rounded as every comparison with a threshold is (rulings G13): 0.3 and 0.2 are not more than a half.
     share = pl.concat([by_firm, by_person]).group_by("org_id", "hand").agg(pl.col("ratio").sort().sum().round(9))
@@ -127,7 +127,7 @@ def _legal_representatives(organisations: pl.LazyFrame, roles: pl.LazyFrame) -> 
 
 
 def _tied(people: pl.LazyFrame, hand: str, kind: str) -> pl.LazyFrame:
-    return people.select("org_id", hand=pl.format(hand + ":{}", "person_id"), kind=pl.lit(kind))
+    return people.select("org_id", hand=pl.concat_str(pl.lit(f"{hand}:"), "person_id"), kind=pl.lit(kind))
 
 
 def _boards(roles: pl.LazyFrame) -> pl.LazyFrame:

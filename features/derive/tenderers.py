@@ -99,17 +99,9 @@ class TendererWinRate(Derived):
     def derive(cls, source: SourceTables, as_of: dt.datetime, window_months: int) -> pl.LazyFrame:
         """Count decided competitive lots opened in the window (rulings G6, G7, G10, SI-002)."""
         lots = decided_lots(source, as_of, window_months).filter(pl.col("tenderer_org_id").is_not_null())
-        groups = valid_groups(source, as_of)
-        seen = _win_rates(lots, groups).select(
-            "tenderer_org_id", "group_org_id", n_bids_all="n_bids", n_bids_elsewhere_all="n_bids_elsewhere"
-        )
-        counted = _win_rates(lots.filter("bids_complete"), groups)
         return (
-            seen.join(counted, on=["tenderer_org_id", "group_org_id"], how="left")
-            .rename({"group_org_id": "winner_org_id"})
+            win_rates(source, as_of, lots, "tenderer_org_id")
             .with_columns(
-                pl.col("n_wins", "n_bids", "n_wins_elsewhere", "n_bids_elsewhere").fill_null(0),
-                pl.col("evidence").fill_null("[]"),
                 subject_id=organisation_pair(pl.col("tenderer_org_id"), pl.col("winner_org_id")),
                 short_history=pl.lit(short_history(first_opening(source), as_of, window_months)),
             )
@@ -118,24 +110,52 @@ class TendererWinRate(Derived):
         )
 
 
-def _win_rates(lots: pl.LazyFrame, groups: pl.LazyFrame) -> pl.LazyFrame:
-    """Count bids and wins of each group at each tenderer, and elsewhere in the markets where it bid there."""
-    bids = groups.join(with_market(lots).select("lot_id", "tenderer_org_id", "market"), on="lot_id", how="inner")
+def win_rates(source: SourceTables, as_of: dt.datetime, lots: pl.LazyFrame, host: str) -> pl.LazyFrame:
+    """Count bids and wins of each control group at each host, and elsewhere in the markets where it bid there.
+
+    Args:
+        source: the tables.
+        as_of: the moment.
+        lots: decided competitive lots, as ``lot_facts``; they make the markets.
+        host: the column of the tenderer or the agency; lots without one are nowhere.
+
+    Returns:
+        One row a host and group (``winner_org_id``): n_wins, n_bids, n_wins_elsewhere, n_bids_elsewhere and evidence
+        over lots whose bids are all published; n_bids_all, n_bids_elsewhere_all with the others.
+    """
+    groups = valid_groups(source, as_of)
+    seen = _win_rates(lots, groups, host).select(
+        host, "group_org_id", n_bids_all="n_bids", n_bids_elsewhere_all="n_bids_elsewhere"
+    )
+    counted = _win_rates(lots.filter("bids_complete"), groups, host)
+    return (
+        seen.join(counted, on=[host, "group_org_id"], how="left")
+        .rename({"group_org_id": "winner_org_id"})
+        .with_columns(
+            pl.col("n_wins", "n_bids", "n_wins_elsewhere", "n_bids_elsewhere").fill_null(0),
+            pl.col("evidence").fill_null("[]"),
+        )
+    )
+
+
+def _win_rates(lots: pl.LazyFrame, groups: pl.LazyFrame, host: str) -> pl.LazyFrame:
+    hosted = with_market(lots).select("lot_id", host, "market").filter(pl.col(host).is_not_null())
+    bids = groups.join(hosted, on="lot_id", how="inner")
     counts = [pl.len().cast(pl.Int64).alias("n_bids"), pl.col("won").sum().cast(pl.Int64).alias("n_wins")]
-    here = bids.group_by("tenderer_org_id", "group_org_id", "market").agg(*counts)
+    here = bids.group_by(host, "group_org_id", "market").agg(*counts)
     everywhere = bids.group_by("group_org_id", "market").agg(*counts)
     elsewhere = (
         here.join(everywhere, on=["group_org_id", "market"], suffix="_everywhere")
-        .group_by("tenderer_org_id", "group_org_id")
+        .group_by(host, "group_org_id")
         .agg(
             n_bids_elsewhere=(pl.col("n_bids_everywhere") - pl.col("n_bids")).sum(),
             n_wins_elsewhere=(pl.col("n_wins_everywhere") - pl.col("n_wins")).sum(),
         )
     )
-    own = bids.group_by("tenderer_org_id", "group_org_id").agg(
+    own = bids.group_by(host, "group_org_id").agg(
         *counts, evidence=pl.format("[{}]", pl.col("evidence").sort().str.join(","))
     )
-    return own.join(elsewhere, on=["tenderer_org_id", "group_org_id"])
+    return own.join(elsewhere, on=[host, "group_org_id"])
 
 
 class WinningRun(Derived):
