@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from features.clock import SHANGHAI
+from features.derive.configured import NOTHING
 from features.tables.contract import SOURCE_TABLES
 from features.tables.source import SourceTables
 
@@ -166,7 +167,7 @@ class World:
 def configured(key: str, value: str) -> dict[str, Any]:
     """Return a row of ``param`` that has been in force for long."""
     people = {"changed_by": "wang", "approved_by": "li"}
-    return {"param_key": key, "default_value": "", "current_value": value, "valid_from": days_ago(5000), **people}
+    return {"param_key": key, "default_value": NOTHING, "current_value": value, "valid_from": days_ago(5000), **people}
 
 
 def _money(amount: float | None) -> Decimal | None:

@@ -14,6 +14,8 @@ from features.tables.reference import Param
 from features.tables.source import SourceTables
 
 LIST, SETTING = "LIST.", "SETTING."
+NOTHING = "none"
+"""The default of what is not configured: settings and entries of lists."""
 
 
 def listed(source: SourceTables, name: str, at: dt.datetime) -> pl.Series:

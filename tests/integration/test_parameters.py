@@ -69,7 +69,7 @@ def test_only_the_latest_proposal_waits_and_the_list_tells_what_was_done(
     told = [(row["param_key"], row["current_value"], row["default_value"], row["state"]) for row in rows]
     assert told[0] == (KEY, "7", "5", "approved")
     assert told[1][0].startswith("LIST.ip_whitelist.")
-    assert told[1][1:] == ("10.0.0.0/8", "", "proposed")
+    assert told[1][1:] == ("10.0.0.0/8", "none", "proposed")
     assert (rows[0]["valid_from"][:10], rows[0]["valid_to"][:10]) == ("2030-01-01", "2031-01-01")
 
 
