@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from features.assessment.parameters import read_value
+from features.derive.addresses import WHITELIST, network
 from features.derive.configured import LIST, NOTHING, SETTING
 from features.errors import CatalogueError, InputError
 from features.indicators.catalogue import entries_by_id
@@ -109,6 +110,8 @@ def changes(store: TableStore) -> pl.DataFrame:
 def _key_and_default(key: str, value: str) -> tuple[str, str]:
     if key.startswith(SETTING) and len(key) > len(SETTING):
         return key, NOTHING
+    if key == f"{LIST}{WHITELIST}":
+        network(value)
     if key.startswith(LIST) and len(key) > len(LIST):
         return f"{key}.{hashlib.sha256(value.lower().encode()).hexdigest()[:8]}", NOTHING
     item, _, name = key.partition(".")

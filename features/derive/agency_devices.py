@@ -1,11 +1,11 @@
 """An agency's computers and addresses among the traces of bids in its tenders."""
 
 import datetime as dt
-from ipaddress import IPv6Address, ip_address, ip_network
 
 import dataframely as dy
 import polars as pl
 
+from features.derive.addresses import usable_addresses
 from features.derive.bids import submitted_bids
 from features.derive.configured import listed
 from features.derive.derived import Derived
@@ -152,25 +152,9 @@ def _usable(values: pl.LazyFrame, source: SourceTables, as_of: dt.datetime) -> p
     names = written.filter(pl.col("value") != "", ~pl.col("value").str.to_lowercase().is_in(nobody))
     addresses = values.filter(kind == "ip_address", text != "").with_columns(value=text)
     texts = addresses.select(pl.col("value").unique()).collect().to_series()
-    known = _addresses(texts, listed(source, "ip_whitelist", as_of)).lazy()
+    known = usable_addresses(texts, source, as_of).lazy()
     sent = addresses.join(known, on="value", how="inner").with_columns(value="address").drop("address")
     return pl.concat([machines, names, sent])
-
-
-def _addresses(texts: pl.Series, whitelist: pl.Series) -> pl.DataFrame:
-    """Return value and address of what is a network address outside the whitelist; IPv4 in IPv6 is IPv4."""
-    generic = [ip_network(entry, strict=False) for entry in whitelist]
-    found: list[tuple[str, str]] = []
-    for text in texts:
-        try:
-            address = ip_address(text)
-        except ValueError:
-            continue
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        if not any(address in network for network in generic):
-            found.append((text, str(address)))
-    return pl.DataFrame(found, schema={"value": pl.String, "address": pl.String}, orient="row")
 
 
 def _in_common(theirs: pl.LazyFrame, own: pl.LazyFrame) -> pl.LazyFrame:

@@ -3,12 +3,13 @@
 import datetime as dt
 import re
 from collections.abc import Sequence
-from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Network
 
 import dataframely as dy
 import msgspec
 import polars as pl
 
+from features.derive.addresses import usable_addresses
 from features.derive.bid_pairs import (
     BIDDER,
     LINK,
@@ -135,7 +136,8 @@ class AddressPair(TracePair):
         bids = opened_bids(source, as_of)
         found = pl.concat([_bid_columns(source, bids, ("upload_ip", "decrypt_ip")), _downloads(source, bids, as_of)])
         addresses = found.select(pl.col("value").unique()).collect().to_series()
-        networks = _networks(addresses, ip_prefix_v6, listed(source, "ip_whitelist", as_of)).lazy()
+        usable_ones = usable_addresses(addresses, source, as_of)
+        networks = usable_ones.with_columns(_networks(usable_ones["address"], ip_prefix_v6)).drop("address").lazy()
         compares = found.join(networks, on="value", how="inner").with_columns(kind=pl.lit("address"), value="network")
         values = pooled(compares)
         column = pl.col("column")
@@ -377,27 +379,13 @@ def _downloads(source: SourceTables, bids: pl.LazyFrame, as_of: dt.datetime) -> 
     return values_of(rows, DocDownload, ("ip_address",))
 
 
-def _networks(addresses: pl.Series, ip_prefix_v6: int, whitelist: pl.Series) -> pl.DataFrame:
-    """Return what each address is compared by: value, network (an IPv4 address itself, of an IPv6 one its prefix).
-
-    An IPv4 address written as IPv6 is IPv4. What is no address, or lies in the whitelist, is left out.
-    """
-    generic = [ip_network(entry, strict=False) for entry in whitelist]
-    found: list[tuple[str, str]] = []
-    for text in addresses:
-        try:
-            address = ip_address(text)
-        except ValueError:
-            continue
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        if any(address in network for network in generic):
-            continue
-        prefix = (
-            IPv6Network((int(address), ip_prefix_v6), strict=False) if isinstance(address, IPv6Address) else address
-        )
-        found.append((text, str(prefix)))
-    return pl.DataFrame(found, schema={"value": pl.String, "network": pl.String}, orient="row")
+def _networks(addresses: pl.Series, ip_prefix_v6: int) -> pl.Series:
+    """Return what addresses are compared by: an IPv4 address itself, of an IPv6 one its network of that prefix."""
+    return pl.Series(
+        "network",
+        [str(IPv6Network((text, ip_prefix_v6), strict=False)) if ":" in text else text for text in addresses],
+        dtype=pl.String,
+    )
 
 
 def _vendors(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:

@@ -79,6 +79,7 @@ def test_only_the_latest_proposal_waits_and_the_list_tells_what_was_done(
         ("SI-034.nothing", "6", (), "no parameter"),
         ("SI-999.c_min", "6", (), "no parameter"),
         ("LIST.", "6", (), "no parameter"),
+        ("LIST.ip_whitelist", "10.0.0", (), "neither address nor network"),
         (KEY, "many", (), "no value"),
         (KEY, "6.5", (), "no value"),
         (KEY, " ", (), "blank"),
