@@ -177,18 +177,25 @@ def _told(same: pl.LazyFrame) -> pl.LazyFrame:
 
 def _comparable(theirs: pl.LazyFrame, own: pl.LazyFrame) -> pl.LazyFrame:
     """Return whether both ends of a meeting carry a machine, a card, an address, or both names."""
-    carried = theirs.select(*MEETING, "kind").unique()
-    recent = own.filter("recent").select("agency_org_id", "kind").unique()
-    at_hand = pl.concat(
-        [
-            carried.join(recent, on=["agency_org_id", "kind"], how="semi"),
-            carried.join(own, on=["agency_org_id", "tender_id", "kind"], how="semi"),
-        ]
+    carried = _carried(theirs, MEETING, "")
+    recent = _carried(own.filter("recent"), ("agency_org_id",), "_recent")
+    at_hand = _carried(own, ("agency_org_id", "tender_id"), "_at_hand")
+    both = {
+        kind: pl.col(kind) & (pl.col(f"{kind}_recent") | pl.col(f"{kind}_at_hand")).fill_null(value=False)
+        for kind in KINDS
+    }
+    alone = [both[kind] for kind in KINDS if kind not in NAMES]
+    names = pl.all_horizontal(both[kind] for kind in NAMES)
+    return (
+        carried.join(recent, on="agency_org_id", how="left")
+        .join(at_hand, on=["agency_org_id", "tender_id"], how="left")
+        .select(*MEETING, comparable=pl.any_horizontal(*alone, names))
     )
-    both = at_hand.unique()
-    kind = pl.col("kind")
-    alone = ~kind.is_in(NAMES)
-    return both.group_by(MEETING).agg(comparable=alone.any() | (kind.is_in(NAMES).sum() == len(NAMES)))
+
+
+def _carried(values: pl.LazyFrame, ends: tuple[str, ...], suffix: str) -> pl.LazyFrame:
+    """Return which kinds of values stand with each end: a column a kind."""
+    return values.group_by(ends).agg((pl.col("kind") == kind).any().alias(f"{kind}{suffix}") for kind in KINDS)
 
 
 def _evidence(same: pl.LazyFrame) -> pl.LazyFrame:
