@@ -407,7 +407,13 @@ def _insuring(asked: pl.LazyFrame, insured: pl.LazyFrame, since: pl.Expr) -> pl.
     """Return the organisations that insured anybody in a complete month between ``since`` and the day: org_id, day."""
     months = insured.select("org_id", "last_day").unique().sort("last_day")
     latest = asked.sort("day").join_asof(
-        months, left_on="day", right_on="last_day", by="org_id", strategy="backward", allow_exact_matches=False
+        months,
+        left_on="day",
+        right_on="last_day",
+        by="org_id",
+        strategy="backward",
+        allow_exact_matches=False,
+        check_sortedness=False,
     )
     return latest.filter(pl.col("last_day") >= since).select("org_id", "day")
 
