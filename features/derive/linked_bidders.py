@@ -5,7 +5,7 @@ import datetime as dt
 import polars as pl
 
 from features.derive.affiliations import TIE, bidder_pairs, control_ties, same_ways, weak_ties, weighted
-from features.derive.bid_pairs import BidPair, opened_bids, rivals
+from features.derive.bid_pairs import opened_bids, rivals
 from features.derive.bid_traces import AddressPair, BondPair, CreationIdPair, MachinePair, PricingLockPair
 from features.derive.cliques import cobidding_ties
 from features.tables.source import SourceTables
@@ -33,33 +33,27 @@ def linked(source: SourceTables, pairs: pl.LazyFrame, as_of: dt.datetime) -> pl.
     return pl.concat(one.select(TIE) for one in ties).unique()
 
 
-def linked_in_lots(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
-    """Return the linked bidders of each opened lot: lot_id, org_id_1, org_id_2, each once.
+def linked_bids(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
+    """Return the linked bids of each opened lot: bid_id_1, bid_id_2, each pair once.
 
-    Beside ``linked`` these are the bidders of bids made on one computer (SI-010), grown out of one file (SI-011),
+    Beside bids of ``linked`` bidders these are bids made on one computer (SI-010), grown out of one file (SI-011),
     priced with one lock (SI-012), sent from one address (SI-013) or secured from one purse (SI-018).
     """
     pairs = bidder_pairs(source, as_of).collect().lazy()
     by_org = pairs.join(linked(source, pairs, as_of), on=TIE, how="semi")
     machine = pl.col("machine_same") | (pl.col("n_hardware_same") >= HW_MIN)
-    traces = [
-        MachinePair.derive(source, as_of).filter(machine),
-        *[
-            rows.filter("same")
-            for rows in (
-                CreationIdPair.derive(source, as_of),
-                PricingLockPair.derive(source, as_of),
-                AddressPair.derive(source, as_of, IP_PREFIX_V6),
-                BondPair.derive(source, as_of),
-            )
-        ],
+    same = [
+        CreationIdPair.derive(source, as_of),
+        PricingLockPair.derive(source, as_of),
+        AddressPair.derive(source, as_of, IP_PREFIX_V6),
+        BondPair.derive(source, as_of),
     ]
-    traced = pl.concat(one.select(BidPair.subject_id.col) for one in traces).unique()
-    orgs = ("bidder_org_id_1", "bidder_org_id_2")
+    traces = [MachinePair.derive(source, as_of).filter(machine), *[rows.filter("same") for rows in same]]
+    traced = pl.concat(one.select("subject_id") for one in traces).unique()
     by_bid = rivals(opened_bids(source, as_of)).join(traced, on="subject_id", how="semi")
-    return pl.concat(
-        [
-            by_org.select("lot_id", "org_id_1", "org_id_2"),
-            by_bid.select("lot_id", org_id_1=pl.min_horizontal(orgs), org_id_2=pl.max_horizontal(orgs)),
-        ]
-    ).unique()
+    ids = ("bid_id_1", "bid_id_2")
+    return (
+        pl.concat([by_org.select(ids), by_bid.select(bid_id_1="bid_1", bid_id_2="bid_2")])
+        .select(bid_id_1=pl.min_horizontal(ids), bid_id_2=pl.max_horizontal(ids))
+        .unique()
+    )
