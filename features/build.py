@@ -102,7 +102,9 @@ def _values(one: Indicator, judged: pl.DataFrame, as_of: dt.datetime, run_id: st
             lambda subject: _value_id(entry.id, subject, moment), return_dtype=pl.String
         ),
         indicator_id=pl.lit(entry.id),
-        subject_type=pl.lit(entry.subject_level),
+        subject_type=pl.when(pl.col(SUBJECT).str.starts_with("clique:"))
+        .then(pl.lit("ring"))
+        .otherwise(pl.lit(entry.subject_level)),
         as_of=pl.lit(as_of).dt.convert_time_zone("Asia/Shanghai").dt.cast_time_unit("us"),
         evidence=pl.when(rows == "").then(pl.format("[{}]", result)).otherwise(pl.format("[{},{}]", result, rows)),
         param_snapshot=pl.lit(_snapshot(entry.params, entry.version)),

@@ -6,6 +6,7 @@ from features.assessment.declare import Measure, NullReason, indicator
 from features.assessment.shapes import at_least, at_most, ramp
 from features.derive.affiliations import WEIGHTS, CommonControl, WeakAffiliation, weighted
 from features.derive.bidders import LIFT, OVERLAP, BidderRecord, CoBidding, cobidding_p_value
+from features.derive.cliques import CliqueRotation
 from features.derive.withdrawals import Withdrawal
 
 RAW = pl.col("raw_value")
@@ -134,6 +135,37 @@ def cobidding_lift(*, c_min: int, lift_min: float, overlap_min: float, q_max: fl
             "n_lots": n,
             "market": CoBidding.market.col,
             "n_tests": CoBidding.n_tests.col,
+        },
+    )
+
+
+@indicator("SI-035", reads=CliqueRotation)
+def clique_rotation(*, lots_min: int, win_min: float, raw_min: float) -> Measure:
+    """How wins go round in a clique of bidders that always meet: share won, evenness and alternation, multiplied.
+
+    The clique comes from the ties of SI-034. Firms whose hands are full leave the next lot to another: set it against
+    their backlog. Told of every member and of the clique itself.
+
+    Grain: one row per organisation and per clique. Unit: product of three shares, 0..1.
+    Source: 招标投标法实施条例 第39条; 招标投标法 第53条; 反垄断法 第17条; OCP red flag R057.
+    """
+    n_lots = CliqueRotation.n_lots.col
+    return Measure(
+        raw_value=CliqueRotation.win_ratio.col * CliqueRotation.evenness.col * CliqueRotation.alternation.col,
+        support_n=n_lots,
+        null_when={
+            NullReason.NOT_APPLICABLE: CliqueRotation.clique_id.col.is_null() & ~CliqueRotation.short_history.col,
+            NullReason.TOO_FEW_OBSERVATIONS: CliqueRotation.short_history.col | (n_lots < lots_min),
+        },
+        triggered=at_least(RAW, raw_min) & (pl.col("support_n") >= lots_min) & at_least(pl.col("win_ratio"), win_min),
+        intensity=ramp(RAW, 0.3, 0.8),
+        evidence=CliqueRotation.evidence.col,
+        extras={
+            "clique_id": CliqueRotation.clique_id.col,
+            "n_members": CliqueRotation.n_members.col,
+            "win_ratio": CliqueRotation.win_ratio.col,
+            "evenness": CliqueRotation.evenness.col,
+            "alternation": CliqueRotation.alternation.col,
         },
     )
 
