@@ -112,7 +112,7 @@ def _values(one: Indicator, judged: pl.DataFrame, as_of: dt.datetime, run_id: st
     ]
     result = pl.struct(
         pl.lit("indicator_value").alias("table"),
-        pl.format("{}:{}", pl.lit(entry.id), SUBJECT).alias("key"),
+        pl.concat_str(pl.lit(entry.id), pl.lit(":"), SUBJECT).alias("key"),
         pl.struct(*[pl.col(name) for name in dict.fromkeys(["support_n", *shown])]).alias("fields"),
     ).struct.json_encode()
     rows = pl.col("evidence").str.strip_prefix("[").str.strip_suffix("]")
@@ -122,9 +122,13 @@ def _values(one: Indicator, judged: pl.DataFrame, as_of: dt.datetime, run_id: st
             lambda subject: _value_id(entry.id, subject, moment), return_dtype=pl.String
         ),
         indicator_id=pl.lit(entry.id),
-        subject_type=pl.lit(entry.subject_level),
+        subject_type=pl.when(pl.col(SUBJECT).str.starts_with("clique:"))
+        .then(pl.lit("ring"))
+        .otherwise(pl.lit(entry.subject_level)),
         as_of=pl.lit(as_of).dt.convert_time_zone("Asia/Shanghai").dt.cast_time_unit("us"),
-        evidence=pl.when(rows == "").then(pl.format("[{}]", result)).otherwise(pl.format("[{},{}]", result, rows)),
+        evidence=pl.when(rows == "")
+        .then(pl.concat_str(pl.lit("["), result, pl.lit("]")))
+        .otherwise(pl.concat_str(pl.lit("["), result, pl.lit(","), rows, pl.lit("]"))),
         param_snapshot=pl.lit(_snapshot(entry.params, entry.version)),
         run_id=pl.lit(run_id),
     ).select(pl.col(name).cast(column.dtype) for name, column in IndicatorValue.columns().items())

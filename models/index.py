@@ -412,7 +412,7 @@ def _top(lines: pl.DataFrame) -> pl.DataFrame:
         .sort(*SUBJECT, "size", "kind", "id", descending=[False, False, True, False, False])
         .group_by(SUBJECT, maintain_order=True)
         .agg(pl.col("item").head(TOP_CONTRIBUTIONS))
-        .select(*SUBJECT, top_contributions=pl.format("[{}]", pl.col("item").list.join(",")))
+        .select(*SUBJECT, top_contributions=pl.concat_str(pl.lit("["), pl.col("item").list.join(","), pl.lit("]")))
     )
 
 

@@ -203,7 +203,7 @@ class ReferenceHit(Derived):
         own = hosted.group_by("subject_id", "role").agg(
             n_lots=pl.col("near").count().cast(pl.Int64),
             n_near=pl.col("near").sum().cast(pl.Int64),
-            evidence=pl.format("[{}]", pl.col("shown").filter("near").sort().str.join(",")),
+            evidence=pl.concat_str(pl.lit("["), pl.col("shown").filter("near").sort().str.join(","), pl.lit("]")),
         )
         return (
             own.join(elsewhere, on=["subject_id", "role"], how="left")

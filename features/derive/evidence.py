@@ -21,11 +21,11 @@ def rows_as_evidence(table: str | pl.Expr, key: str, fields: Sequence[str], *, w
     ).struct.json_encode()
     if where is not None:
         shown = shown.filter(where)
-    return pl.format("[{}]", shown.sort().str.join(","))
+    return pl.concat_str(pl.lit("["), shown.sort().str.join(","), pl.lit("]"))
 
 
 def joined_evidence(*lists: pl.Expr) -> pl.Expr:
     """Join lists of rows as ``rows_as_evidence`` makes them to one; null is a list without rows."""
     rows = [one.str.strip_prefix("[").str.strip_suffix("]") for one in lists]
     filled = pl.concat_list(pl.when(one != "").then(one) for one in rows)
-    return pl.format("[{}]", filled.list.drop_nulls().list.join(","))
+    return pl.concat_str(pl.lit("["), filled.list.drop_nulls().list.join(","), pl.lit("]"))

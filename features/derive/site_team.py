@@ -284,8 +284,8 @@ def _long_stopped(source: SourceTables, as_of: dt.datetime, stop_days: int) -> p
 def _works(items: pl.LazyFrame) -> pl.LazyFrame:
     """Count the items of each person, and the groups that one project or one works code joins, step by step."""
     rows = items.with_columns(
-        project=pl.format("{}|project|{}", "person_id", "project_id"),
-        works=pl.format("{}|works|{}", "person_id", "unit_works_code"),
+        project=pl.concat_str("person_id", pl.lit("|project|"), "project_id"),
+        works=pl.concat_str("person_id", pl.lit("|works|"), "unit_works_code"),
     ).collect()
     shown = pl.struct(
         "table", "key", pl.struct("project_id", "lot_id", "unit_works_code").alias("fields")
@@ -297,7 +297,7 @@ def _works(items: pl.LazyFrame) -> pl.LazyFrame:
         .agg(
             n_contracts=pl.len().cast(pl.Int64),
             n_works=pl.col("works_no").n_unique().cast(pl.Int64),
-            evidence=pl.format("[{}]", shown.sort().str.join(",")),
+            evidence=pl.concat_str(pl.lit("["), shown.sort().str.join(","), pl.lit("]")),
         )
     )
 

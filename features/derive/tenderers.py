@@ -153,7 +153,7 @@ def _win_rates(lots: pl.LazyFrame, groups: pl.LazyFrame, host: str) -> pl.LazyFr
         )
     )
     own = bids.group_by(host, "group_org_id").agg(
-        *counts, evidence=pl.format("[{}]", pl.col("evidence").sort().str.join(","))
+        *counts, evidence=pl.concat_str(pl.lit("["), pl.col("evidence").sort().str.join(","), pl.lit("]"))
     )
     return own.join(elsewhere, on=[host, "group_org_id"])
 

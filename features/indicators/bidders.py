@@ -1,14 +1,58 @@
-"""Bidders among each other: habitual losers and those who always meet (analysis 围标串标)."""
+"""Bidders among each other: who is tied to whom, who always loses, always meets, steps back (analysis 围标串标)."""
 
-import numpy as np
 import polars as pl
-from scipy.stats import hypergeom
 
 from features.assessment.declare import Measure, NullReason, indicator
 from features.assessment.shapes import at_least, at_most, ramp
-from features.derive.bidders import BidderRecord, CoBidding
+from features.derive.affiliations import WEIGHTS, CommonControl, WeakAffiliation, weighted
+from features.derive.bidders import LIFT, OVERLAP, BidderRecord, CoBidding, cobidding_p_value
+from features.derive.cliques import CliqueRotation
+from features.derive.withdrawals import Withdrawal
 
 RAW = pl.col("raw_value")
+
+
+@indicator("SI-020", reads=CommonControl)
+def common_control() -> Measure:
+    """Whether two bidders of one lot are under one hand on the day of the opening.
+
+    One controls the other or a third hand controls both, step by step above the ratio; or one person represents both;
+    or most directors and managers are the same. The state is no hand: a chain ends at a government body.
+
+    Grain: one row per pair and day of opening. Unit: 0 or 1.
+    Source: 招标投标法实施条例 第34条; 政府采购法实施条例 第18条; OCP red flags R032 and R033.
+    """
+    tied = CommonControl.tied.col
+    return Measure(
+        raw_value=tied.cast(pl.Float64),
+        support_n=CommonControl.n_lots.col,
+        null_when={NullReason.MISSING_SOURCE: ~tied & ~CommonControl.known.col},
+        triggered=RAW == 1,
+        intensity=RAW,
+        evidence=CommonControl.evidence.col,
+        extras={"ties": CommonControl.ties.col},
+    )
+
+
+@indicator("SI-021", reads=WeakAffiliation)
+def weak_affiliation(*, score_min: float) -> Measure:
+    """How much two bidders of one lot share short of control: address, contact, managers, a holder, employees.
+
+    Registration agents lend address and phone to hundreds of firms: a value of more than twenty firms says nothing.
+    A pair is assessable when what is known of both could add up to the threshold.
+
+    Grain: one row per pair and day of opening. Unit: weighted score, 0..1.
+    Source: 招标投标法实施条例 第39条; 招标投标法实施条例 第40条; OCP red flags R042 and R044.
+    """
+    return Measure(
+        raw_value=weighted("same"),
+        support_n=WeakAffiliation.n_lots.col,
+        null_when={NullReason.MISSING_SOURCE: ~at_least(weighted("known"), score_min)},
+        triggered=at_least(RAW, score_min),
+        intensity=ramp(RAW, 0.1, 0.6),
+        evidence=WeakAffiliation.evidence.col,
+        extras={f"same_{name}": pl.col(f"same_{name}") for name in WEIGHTS},
+    )
 
 
 @indicator("SI-033", reads=BidderRecord)
@@ -69,11 +113,9 @@ def cobidding_lift(*, c_min: int, lift_min: float, overlap_min: float, q_max: fl
     """
     n, a, b, c = (CoBidding.n_lots.col, CoBidding.n_1.col, CoBidding.n_2.col, CoBidding.n_both.col)
     enough = (n >= lots_min) & (a >= c_min) & (b >= c_min)
-    overlap = c / pl.min_horizontal(a, b)
-    p_value = pl.struct(n=n, a=a, b=b, c=c).map_batches(_hypergeometric_upper_tail, pl.Float64)
     lifted = pl.max_horizontal(ramp(RAW.log(2), 0.6, 2.5), ramp(pl.col("overlap"), 0.5, 0.95))
     return Measure(
-        raw_value=c * n / (a * b),
+        raw_value=LIFT,
         support_n=c,
         null_when={
             NullReason.MISSING_SOURCE: CoBidding.only_incomplete.col,
@@ -85,8 +127,8 @@ def cobidding_lift(*, c_min: int, lift_min: float, overlap_min: float, q_max: fl
         intensity=lifted * ramp(pl.col("n_both").cast(pl.Float64), c_min - 1, 3 * c_min),
         evidence=CoBidding.evidence.col,
         extras={
-            "p_value": p_value,
-            "overlap": overlap,
+            "p_value": cobidding_p_value(),
+            "overlap": OVERLAP,
             "n_both": c,
             "n_1": a,
             "n_2": b,
@@ -97,13 +139,59 @@ def cobidding_lift(*, c_min: int, lift_min: float, overlap_min: float, q_max: fl
     )
 
 
-def _hypergeometric_upper_tail(counts: pl.Series) -> pl.Series:
-    """Return P(X >= c) for c common lots among N, of which a are one's and b the other's (rulings G19)."""
-    fields = counts.struct
-    n, a, b, c = (fields.field(name).to_numpy() for name in ("n", "a", "b", "c"))
-    possible = (n > 0) & (c > 0)
-    p = np.ones(len(n))
-    # The same to the last bit whichever of the two comes first.
-    fewer, more = np.minimum(a, b), np.maximum(a, b)
-    p[possible] = hypergeom.sf(c[possible] - 1, n[possible], fewer[possible], more[possible])
-    return pl.Series("p_value", p)
+@indicator("SI-035", reads=CliqueRotation)
+def clique_rotation(*, lots_min: int, win_min: float, raw_min: float) -> Measure:
+    """How wins go round in a clique of bidders that always meet: share won, evenness and alternation, multiplied.
+
+    The clique comes from the ties of SI-034. Firms whose hands are full leave the next lot to another: set it against
+    their backlog. Told of every member and of the clique itself.
+
+    Grain: one row per organisation and per clique. Unit: product of three shares, 0..1.
+    Source: 招标投标法实施条例 第39条; 招标投标法 第53条; 反垄断法 第17条; OCP red flag R057.
+    """
+    n_lots = CliqueRotation.n_lots.col
+    return Measure(
+        raw_value=CliqueRotation.win_ratio.col * CliqueRotation.evenness.col * CliqueRotation.alternation.col,
+        support_n=n_lots,
+        null_when={
+            NullReason.NOT_APPLICABLE: CliqueRotation.clique_id.col.is_null() & ~CliqueRotation.short_history.col,
+            NullReason.TOO_FEW_OBSERVATIONS: CliqueRotation.short_history.col | (n_lots < lots_min),
+        },
+        triggered=at_least(RAW, raw_min) & (pl.col("support_n") >= lots_min) & at_least(pl.col("win_ratio"), win_min),
+        intensity=ramp(RAW, 0.3, 0.8),
+        evidence=CliqueRotation.evidence.col,
+        extras={
+            "clique_id": CliqueRotation.clique_id.col,
+            "n_members": CliqueRotation.n_members.col,
+            "win_ratio": CliqueRotation.win_ratio.col,
+            "evenness": CliqueRotation.evenness.col,
+            "alternation": CliqueRotation.alternation.col,
+        },
+    )
+
+
+@indicator("SI-036", reads=Withdrawal)
+def abnormal_withdrawal(*, rep_min: int) -> Measure:
+    """Whether a winning bid of one lot was given up and a dearer one won, and what makes that suspicious.
+
+    The first candidate stepped back, or a cheaper bid was withdrawn or not decrypted. A link to the winner and a habit
+    of stepping back add to it. A failed guarantee or a jump of prices is an honest reason: read what was given.
+
+    Grain: one row per lot, and per who gave up and who won. Unit: 0, or 0.4 to 1.
+    Source: 招标投标法 第45条; 招标投标法实施条例 第55条; OCP red flag R027.
+    """
+    happened = Withdrawal.happened.col
+    repeated = Withdrawal.n_abandoned.col >= rep_min
+    return Measure(
+        raw_value=happened.cast(pl.Float64)
+        * (0.4 + 0.3 * Withdrawal.linked.col.cast(pl.Float64) + 0.3 * repeated.cast(pl.Float64)),
+        support_n=Withdrawal.n_candidates.col,
+        null_when={
+            NullReason.MISSING_SOURCE: ~happened & ~Withdrawal.known.col,
+            NullReason.TOO_FEW_OBSERVATIONS: Withdrawal.short_history.col,
+        },
+        triggered=at_least(RAW, 0.7),
+        intensity=RAW,
+        evidence=Withdrawal.evidence.col,
+        extras={"linked": Withdrawal.linked.col, "n_abandoned": Withdrawal.n_abandoned.col},
+    )

@@ -40,7 +40,7 @@ def sources(home: Home = Path(".smoke"), output: Output = "table") -> None:
     """
     ledger, store = read_ledger(home), TableStore(home)
     calendar = WorkingCalendar.of(store.read(CalendarDay).collect())
-    stretch = pl.format("{}..{} ({} d)", "first_day", "last_day", "days")
+    stretch = pl.concat_str("first_day", pl.lit(".."), "last_day", pl.lit(" ("), "days", pl.lit(" d)"))
     silent = gaps(ledger, calendar).group_by("source", "table").agg(gaps=stretch.sort_by("first_day").str.join("; "))
     state = health(ledger, expected_intervals(), now()).join(silent, on=["source", "table"], how="left")
     write_frame(state.sort("source", "table"), None, Format(output))

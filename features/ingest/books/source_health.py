@@ -119,7 +119,7 @@ def sync_versions(state: pl.DataFrame, at: dt.datetime) -> pl.DataFrame:
         at: the moment of the load that this ends.
     """
     return state.drop_nulls("expected_interval_min").select(
-        sync_id=pl.format("{}:{}", "source", "table"),
+        sync_id=pl.concat_str("source", pl.lit(":"), "table"),
         source_code="source",
         table_name="table",
         last_success_at="last_success_at",
@@ -129,7 +129,7 @@ def sync_versions(state: pl.DataFrame, at: dt.datetime) -> pl.DataFrame:
         auto_ratio="auto_ratio",
         loaded_at=pl.lit(at).dt.convert_time_zone(ZONE),
         valid_from_ts=pl.lit(at).dt.convert_time_zone(ZONE),
-        source_record_id=pl.format("{}:{}", "source", "table"),
+        source_record_id=pl.concat_str("source", pl.lit(":"), "table"),
         retracted=pl.lit(value=False),
     )
 

@@ -87,7 +87,7 @@ def headings(path: Path, delivered: Sequence[str]) -> list[str]:
 
 def placed(path: Path, numbers: pl.Series) -> pl.Series:
     """Return places such as ``bid.csv:12`` for numbers of lines or records."""
-    return numbers.to_frame("number").select(place=pl.format("{}:{}", pl.lit(path.name), "number")).to_series()
+    return numbers.to_frame("number").select(place=pl.concat_str(pl.lit(path.name), pl.lit(":"), "number")).to_series()
 
 
 def joined(chunks: Iterable[Chunk]) -> Iterator[Chunk]:

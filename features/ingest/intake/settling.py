@@ -326,7 +326,7 @@ class Settling:
         lesser = beside.join(rows.lazy().select(*at, CONTENT), on=[*at, CONTENT], how="anti").collect()
         self.refuse_typed(
             feed,
-            lesser.with_columns(pl.format("{}:{}", "source_record_id", instant).alias(RECORD)),
+            lesser.with_columns(pl.concat_str("source_record_id", pl.lit(":"), instant).alias(RECORD)),
             key,
             "conflicting_duplicate",
             waiting=False,

@@ -56,7 +56,7 @@ def entries(
     hidden = (value != "") & (pl.col("field") != "") & ~pl.col("field").is_in(shown)
     place = pl.col("place").str
     key = pl.col("key").map_elements(without_personal_numbers, return_dtype=pl.String)
-    named = pl.when(key.is_null()).then("place").otherwise(pl.format("{} ({})", "place", key))
+    named = pl.when(key.is_null()).then("place").otherwise(pl.concat_str("place", pl.lit(" ("), key, pl.lit(")")))
     return (
         failures.join(rows, on="row", how="left", maintain_order="left")
         .join(said, on=["field", "reason"], how="left", maintain_order="left")
