@@ -70,13 +70,13 @@ def block(count: int, **said: Any) -> Facts:
         "lot_id": "BD",
         "bid_id": "TB",
     }
-    texts = {name: pl.format(prefix + "{}", pl.col("no")) for name, prefix in prefixes.items()}
+    texts = {name: pl.concat_str(pl.lit(prefix), "no") for name, prefix in prefixes.items()}
     plan = numbers.select(**texts, **{k: pl.lit(v) for k, v in (like | said).items()})
     facts = {table: pl.DataFrame(schema=fact_schema(table)) for table in TENDERING}
     before = pl.lit(SIGNED - dt.timedelta(days=60))
     facts["project"] = shaped("project", plan.select("project_id", "project_code", updated_at=before))
     bill = plan.select("lot_id", "bid_id", item=pl.int_ranges(0, pl.lit(ITEMS))).explode("item")
-    item = pl.format("{}-{}", "lot_id", "item")
+    item = pl.concat_str("lot_id", pl.lit("-"), "item")
     price = like["award_amount"] / ITEMS / 1000
     dear = pl.when(pl.col("item") < 3).then(1.4 * price).otherwise(price)
     facts["boq_item"] = shaped(

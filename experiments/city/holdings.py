@@ -169,7 +169,7 @@ def registered(
     """
     founded = organisations["established_date"]
     rows = shares.with_columns(
-        pl.format("GQ{}", pl.int_range(pl.len()).cast(pl.String).str.zfill(8)).alias("holding_id"),
+        pl.concat_str(pl.lit("GQ"), pl.int_range(pl.len()).cast(pl.String).str.zfill(8)).alias("holding_id"),
         founded.gather(shares["org_no"].cast(pl.UInt32)).alias("founded"),
         founded.gather(shares["holder_org_no"].cast(pl.UInt32)).alias("holder_founded"),
         before.alias("before"),
@@ -194,7 +194,7 @@ def registered(
         named.filter(pl.col("until").is_not_null())
         .join(after, on="org_no", how="inner", maintain_order="left")
         .select(
-            pl.format("BG{}-S", pl.col("org_no").cast(pl.String).str.zfill(8)).alias("change_id"),
+            pl.concat_str(pl.lit("BG"), pl.col("org_no").cast(pl.String).str.zfill(8), pl.lit("-S")).alias("change_id"),
             "org_no",
             pl.lit("shareholder").alias("change_type"),
             pl.col("holder").alias("before_value"),

@@ -53,7 +53,7 @@ def pieces(projects: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     project_id = projects["project_id"].gather(frame["row"].cast(pl.UInt32))
     return frame.with_columns(
         (pl.col("amount") * pl.when(same).then(pl.Series(spread)).otherwise(1.0) / 1000).round() * 1000,
-        pl.format("{}-{}{}", project_id, "tno", "lno").alias("plan_id"),
+        pl.concat_str(project_id, pl.lit("-"), "tno", "lno").alias("plan_id"),
     ).drop("of")
 
 

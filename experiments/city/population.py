@@ -146,7 +146,7 @@ def _organisations(plan: Layout, wards: range, rng: np.random.Generator) -> pl.D
     place = names.picked([p[1] for p in PLACES], region)
     return frame.with_columns(
         (place + road + "路" + house + "号" + pl.Series(room).cast(pl.String) + "室").alias("address"),
-        pl.format("info{}@{}.cn", pl.col("email_no"), pl.lit("mail")).alias("email"),
+        pl.concat_str(pl.lit("info"), pl.col("email_no"), pl.lit("@"), pl.lit("mail"), pl.lit(".cn")).alias("email"),
     ).drop("email_no")
 
 
@@ -197,10 +197,10 @@ def _names(
     )
     brand = pl.col("a") + pl.col("b")
     local = pl.when(pl.col("head") == "").then(pl.col("town")).otherwise(pl.col("head"))
-    district = pl.when(pl.col("ward") > 0).then(pl.format("{}片区", pl.col("ward") + 1)).otherwise(pl.lit(""))
+    district = pl.when(pl.col("ward") > 0).then(pl.concat_str(pl.col("ward") + 1, pl.lit("片区"))).otherwise(pl.lit(""))
     owner = pl.col("pattern").str.replace("{p}", pl.col("place"), literal=True)
     owner = owner.str.replace("{b}", brand, literal=True) + district
-    bank = pl.format("{}{}银行{}支行", pl.lit("中国"), pl.col("a"), pl.col("place"))
+    bank = pl.concat_str(pl.lit("中国"), pl.col("a"), pl.lit("银行"), pl.col("place"), pl.lit("支行"))
     return frame.select(
         pl.when(pl.col("trade") == len(TRADES) - 1)
         .then(owner)

@@ -71,7 +71,7 @@ def _organisations(population: Population, rng: np.random.Generator) -> tuple[pl
     capital = (pl.col("registered_capital") * 1.5 / 1e4).round() * 1e4
     moved = pl.col("address_norm").str.replace(r"\d+室", "101室")
     log = changed.select(
-        pl.format("BG{}", pl.col("org_no").cast(pl.String).str.zfill(8)).alias("change_id"),
+        pl.concat_str(pl.lit("BG"), pl.col("org_no").cast(pl.String).str.zfill(8)).alias("change_id"),
         "org_no",
         pl.when(pl.col("kind") == 0)
         .then(pl.lit("legal_rep"))
@@ -124,7 +124,9 @@ def _roles(population: Population) -> pl.DataFrame:
     both = pl.concat([reps, offices, population.posts])
     founded = population.organisations["established_date"].gather(both["org_no"].cast(pl.UInt32))
     return both.select(
-        pl.format("GX{}-{}-{}", _number("org_no"), _number("person_no"), "office").alias("org_person_id"),
+        pl.concat_str(pl.lit("GX"), _number("org_no"), pl.lit("-"), _number("person_no"), pl.lit("-"), "office").alias(
+            "org_person_id"
+        ),
         "org_no",
         "person_no",
         pl.col("office").alias("role"),
@@ -149,7 +151,9 @@ def _qualifications(population: Population, rng: np.random.Generator) -> pl.Data
     both = pl.concat([main, extra]).filter(pl.col("qual_code") != "").sort("org_no", "part")
     until = np.datetime64("2026-06-30") + rng.integers(0, 1500, len(both)).astype("timedelta64[D]")
     return both.select(
-        pl.format("ZZ{}-{}", pl.col("org_no").cast(pl.String).str.zfill(8), "part").alias("qual_id"),
+        pl.concat_str(pl.lit("ZZ"), pl.col("org_no").cast(pl.String).str.zfill(8), pl.lit("-"), "part").alias(
+            "qual_id"
+        ),
         "org_no",
         "qual_code",
         "grade",
@@ -176,7 +180,7 @@ def _certificates(population: Population, rng: np.random.Generator) -> pl.DataFr
     until = np.datetime64("2026-03-31") + rng.integers(0, 1000, len(people)).astype("timedelta64[D]")
     kind = pl.col("role").replace_strict(CERTIFICATES)
     return people.with_columns(high.alias("high")).select(
-        pl.format("ZS{}", pl.col("person_no").cast(pl.String).str.zfill(8)).alias("cert_id"),
+        pl.concat_str(pl.lit("ZS"), pl.col("person_no").cast(pl.String).str.zfill(8)).alias("cert_id"),
         "person_no",
         pl.when((pl.col("role") == "pm") & pl.col("high"))
         .then(pl.lit("constructor_1"))
@@ -210,7 +214,7 @@ def _reserve(population: Population, rng: np.random.Generator) -> pl.DataFrame:
     orgs = population.organisations.filter(pl.col("org_type").is_in(list(POOLS)) & (pl.col("region") < 10))
     orgs = orgs.filter(pl.Series(rng.random(len(orgs)) < 0.35) | pl.col("org_no").is_in(_emergency_firms(population)))
     return orgs.select(
-        pl.format("CB{}", pl.col("org_no").cast(pl.String).str.zfill(8)).alias("pool_member_id"),
+        pl.concat_str(pl.lit("CB"), pl.col("org_no").cast(pl.String).str.zfill(8)).alias("pool_member_id"),
         "org_no",
         pl.col("org_type").replace_strict({k: v[0] for k, v in POOLS.items()}).alias("pool_category"),
         pl.lit("511300-housing").alias("dept_id"),

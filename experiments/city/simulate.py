@@ -77,7 +77,7 @@ class _Office:
 
     def _list(self, feed: Feed, cases: pl.DataFrame) -> None:
         self.planted.update(dict(cases["kind"].value_counts().iter_rows()))
-        file = pl.format("{}-{}.{}", pl.lit(feed.name), MONTH, pl.lit(EXTENSION[feed.format]))
+        file = pl.concat_str(pl.lit(feed.name), pl.lit("-"), MONTH, pl.lit("."), pl.lit(EXTENSION[feed.format]))
         listed = cases.select(pl.all(), source=pl.lit(feed.source), feed=pl.lit(feed.name), file=file)
         with self.ledger.open("ab") as ledger:
             listed.select(LEDGER).write_csv(ledger, include_header=False)

@@ -60,7 +60,6 @@ def control(seed: int, day: dt.date) -> pl.DataFrame:
             .lazy(),
             OrgPerson.NAME: made["org_person"]
             .select(named("org_no"), named("person_no"), "role", "start_date", "end_date")
-            .rechunk()  # polars 2.1.0 panics in pl.format where a filter empties one of several chunks
             .lazy(),
         }
     )

@@ -150,10 +150,10 @@ def _compared(amount: pl.Series, parent: pl.Series, column: str, check: Plausibl
     """Return value and message of amounts that were held against their parent's."""
     cents = pl.Decimal(38, 2)
     ratio = (pl.col("amount").cast(pl.Float64) / pl.col("parent")).round_sig_figs(3)
-    message = pl.format(
-        "{} is {}, {} times the {} of its {} ({}); {} to {} times is plausible.",
-        *(pl.lit(column), pl.col("amount"), ratio, pl.lit(check.amount), pl.lit(check.reference)),
-        *(pl.col("parent").cast(cents), pl.lit(check.low), pl.lit(check.high)),
+    message = pl.concat_str(
+        *(pl.lit(f"{column} is "), "amount", pl.lit(", "), ratio),
+        *(pl.lit(f" times the {check.amount} of its {check.reference} ("), pl.col("parent").cast(cents)),
+        pl.lit(f"); {check.low} to {check.high} times is plausible."),
     )
     return pl.DataFrame({"amount": amount, "parent": parent}).select(
         value=pl.col("amount").cast(pl.String), message=message
