@@ -5,7 +5,7 @@ import datetime as dt
 import dataframely as dy
 import polars as pl
 
-from features.derive.bids import LotBid
+from features.derive.bids import LotBid, consortium_members
 from features.derive.control_groups import valid_on
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
@@ -35,17 +35,10 @@ def bidder_pairs(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     Who shares a bid of the lot is no pair.
     """
     bids = LotBid.derive(source, as_of).select("lot_id", "bid_id", "bidder_org_id", day=pl.col("opening_at").dt.date())
-    members = (
-        source[Bid]
-        .filter(pl.col("consortium_org_ids").is_not_null())
-        .select("bid_id", org_id=pl.col("consortium_org_ids").str.json_decode(pl.List(pl.String)))
-        .explode("org_id")
-        .filter(pl.col("org_id").is_not_null())
-    )
     bidders = pl.concat(
         [
             bids.select("lot_id", "day", "bid_id", org_id="bidder_org_id"),
-            bids.join(members, on="bid_id", how="inner").select("lot_id", "day", "bid_id", "org_id"),
+            bids.join(consortium_members(source), on="bid_id", how="inner").select("lot_id", "day", "bid_id", "org_id"),
         ]
     ).unique()
     met = (
