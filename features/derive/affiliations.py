@@ -7,14 +7,20 @@ import dataframely as dy
 import polars as pl
 
 from features.clock import SHANGHAI
-from features.derive.bids import LotBid
+from features.derive.bidder_ties import (
+    TIE,
+    BidderTie,
+    bid_rows,
+    bidder_pairs,
+    days_met,
+    ends_of,
+    evidence_of,
+    holding_rows,
+    rows_of_both,
+)
 from features.derive.control_groups import BOARD, CONTROL_RATIO, control_edges_on, summed_holdings, valid_on
-from features.derive.derived import Derived
-from features.derive.evidence import rows_as_evidence
-from features.derive.pairs import organisation_pair
 from features.tables.organisations import Organisation, OrgPerson, Shareholding, SocialInsurance
 from features.tables.source import SourceTables
-from features.tables.tendering import Bid
 
 CHAIN_DEPTH = 4
 """SI-020.chain_depth: steps of control from a bidder to the hand above it."""
@@ -27,20 +33,8 @@ SHARED_BY_MAX = 20
 STEPS = ("holding", "actual_controller")
 MANAGEMENT = ("legal_rep", *BOARD)
 REGISTERED = ("address_norm", "phone_hash", "email_hash")
-TIE = ("org_id_1", "org_id_2", "day")
 WEIGHTS = {"address": 0.30, "contact": 0.25, "people": 0.20, "holder": 0.15, "insured": 0.10}
 """What each weak tie adds to the score of SI-021."""
-
-
-class BidderTie(Derived):
-    """Two bidders that met in a lot: on one day of opening."""
-
-    subject_id = dy.String()
-    org_id_1 = dy.String()
-    org_id_2 = dy.String()
-    n_lots = dy.Int64(min=1)
-    """Lots opened that day in which both bid."""
-    evidence = dy.String()
 
 
 class CommonControl(BidderTie):
@@ -58,13 +52,13 @@ class CommonControl(BidderTie):
         pairs = bidder_pairs(source, as_of).collect().lazy()
         found = control_ties(source, pairs, as_of, control_ratio=control_ratio, chain_depth=chain_depth)
         kinds = found.group_by(TIE).agg(ties=pl.col("kind").unique().sort().str.join(","))
-        rows = pl.concat([_bid_rows(pairs, kinds), _control_rows(source, found)])
+        rows = pl.concat([bid_rows(pairs, kinds), _control_rows(source, found)])
         registered = _registered(source, as_of).with_columns(known=pl.lit(value=True))
         ends = [registered.rename({"org_id": f"org_id_{n}", "known": f"known_{n}"}) for n in (1, 2)]
         return (
-            _met(pairs)
+            days_met(pairs)
             .join(kinds, on=TIE, how="left")
-            .join(_evidence(rows), on=TIE, how="left")
+            .join(evidence_of(rows), on=TIE, how="left")
             .join(ends[0], on="org_id_1", how="left")
             .join(ends[1], on="org_id_2", how="left")
             .with_columns(
@@ -102,8 +96,8 @@ class WeakAffiliation(BidderTie):
         pairs = bidder_pairs(source, as_of).collect().lazy()
         rows = weak_ties(source, pairs, as_of, tie_months=tie_months, minor_ratio=minor_ratio).collect().lazy()
         found = same_ways(rows)
-        shown = _evidence(pl.concat([_bid_rows(pairs, found), rows.drop("way")]))
-        said = _met(pairs).join(found, on=TIE, how="left").join(shown, on=TIE, how="left")
+        shown = evidence_of(pl.concat([bid_rows(pairs, found), rows.drop("way")]))
+        said = days_met(pairs).join(found, on=TIE, how="left").join(shown, on=TIE, how="left")
         for known in _known_ways(source, pairs, as_of, tie_months):
             said = said.join(known, on=TIE, how="left")
         flags = [pl.col(f"{prefix}_{name}").fill_null(value=False) for prefix in ("same", "known") for name in WEIGHTS]
@@ -114,41 +108,6 @@ def weighted(prefix: str) -> pl.Expr:
     """Return the sum of the weights of SI-021 over the columns ``same_*`` or ``known_*``, at most 1."""
     parts = [weight * pl.col(f"{prefix}_{name}").cast(pl.Float64) for name, weight in WEIGHTS.items()]
     return pl.sum_horizontal(parts).clip(upper_bound=1.0)
-
-
-def bidder_pairs(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
-    """Return each two bidders of one opened lot, members of consortia among them (rulings G22).
-
-    Grain: lot_id, org_id_1, org_id_2 (the smaller id first). Further columns: day (of the opening), bid_id_1, bid_id_2.
-    Who shares a bid of the lot is no pair.
-    """
-    bids = LotBid.derive(source, as_of).select("lot_id", "bid_id", "bidder_org_id", day=pl.col("opening_at").dt.date())
-    members = (
-        source[Bid]
-        .filter(pl.col("consortium_org_ids").is_not_null())
-        .select("bid_id", org_id=pl.col("consortium_org_ids").str.json_decode(pl.List(pl.String)))
-        .explode("org_id")
-        .filter(pl.col("org_id").is_not_null())
-    )
-    bidders = pl.concat(
-        [
-            bids.select("lot_id", "day", "bid_id", org_id="bidder_org_id"),
-            bids.join(members, on="bid_id", how="inner").select("lot_id", "day", "bid_id", "org_id"),
-        ]
-    ).unique()
-    met = (
-        bidders.join(bidders.drop("day"), on="lot_id", how="inner", suffix="_2")
-        .rename({"org_id": "org_id_1", "bid_id": "bid_id_1"})
-        .filter(pl.col("org_id_1") < pl.col("org_id_2"))
-    )
-    apart = pl.col("bid_id_1") != pl.col("bid_id_2")
-    together = met.filter(~apart).select("lot_id", "org_id_1", "org_id_2")
-    return (
-        met.filter(apart)
-        .join(together, on=["lot_id", "org_id_1", "org_id_2"], how="anti")
-        .group_by("lot_id", *TIE)
-        .agg(pl.col("bid_id_1").min(), pl.col("bid_id_2").min())
-    )
 
 
 def control_ties(
@@ -175,7 +134,7 @@ def control_ties(
         One way a row: TIE, kind, path_1 and path_2 (the ids from each end up to the hand, one a line).
     """
     met = pairs.select(TIE).unique()
-    asked = _ends(met).collect()
+    asked = ends_of(met).collect()
     known_by = as_of.astimezone(SHANGHAI).date()
     first = control_edges_on(source, asked.lazy(), control_ratio, known_by=known_by).collect()
     hands = _hands_above(source, asked, first, control_ratio, chain_depth, known_by).lazy()
@@ -245,7 +204,7 @@ def weak_ties(
         Two rows a tie, one an end: TIE, way (a name of WEIGHTS), table, key, org_id, says.
     """
     met = pairs.select(TIE).unique().collect().lazy()
-    asked = _ends(met).collect().lazy()
+    asked = ends_of(met).collect().lazy()
     since = _since(tie_months)
     control = control_ties(source, met, as_of).select(TIE).unique()
     ways = [
@@ -265,7 +224,7 @@ def same_ways(rows: pl.LazyFrame) -> pl.LazyFrame:
 def _known_ways(source: SourceTables, pairs: pl.LazyFrame, as_of: dt.datetime, tie_months: int) -> list[pl.LazyFrame]:
     """Return, for each way of WEIGHTS, the pairs of which both ends carry a usable value: TIE and ``known_*``."""
     met = pairs.select(TIE).unique().collect().lazy()
-    asked = _ends(met).collect().lazy()
+    asked = ends_of(met).collect().lazy()
     since = _since(tie_months)
     holders = source[Shareholding].join(asked, on="org_id", how="inner").filter(valid_on(pl.col("day")))
     managers = _in_office(asked, _managers(source, as_of), since)
@@ -282,16 +241,6 @@ def _known_ways(source: SourceTables, pairs: pl.LazyFrame, as_of: dt.datetime, t
 
 def _since(tie_months: int) -> pl.Expr:
     return pl.col("day").dt.offset_by(f"-{tie_months}mo")
-
-
-def _ends(met: pl.LazyFrame) -> pl.LazyFrame:
-    return pl.concat([met.select("day", org_id=f"org_id_{n}") for n in (1, 2)]).unique()
-
-
-def _met(pairs: pl.LazyFrame) -> pl.LazyFrame:
-    """Return each pair and day once, with the number of its lots."""
-    counted = pairs.group_by(TIE).agg(n_lots=pl.len().cast(pl.Int64))
-    return counted.with_columns(subject_id=organisation_pair(pl.col("org_id_1"), pl.col("org_id_2")))
 
 
 def _both(met: pl.LazyFrame, known: pl.LazyFrame, name: str, *, on: Sequence[str] = ()) -> pl.LazyFrame:
@@ -323,22 +272,7 @@ def _same_registered(met: pl.LazyFrame, values: pl.LazyFrame, column: str) -> pl
     equal = met.join(values.rename({"org_id": "org_id_1"}), on="org_id_1").join(
         values.rename({"org_id": "org_id_2"}), on=["org_id_2", "value"]
     )
-    return _both_rows(equal.select(*TIE, key_1="org_id_1", key_2="org_id_2"), way, Organisation.NAME, column)
-
-
-def _both_rows(tied: pl.LazyFrame, way: str, table: str, says: str) -> pl.LazyFrame:
-    """Return the rows of both ends of a tie: TIE, way, table, key, org_id, says."""
-    return pl.concat(
-        tied.select(
-            *TIE,
-            way=pl.lit(way),
-            table=pl.lit(table),
-            key=pl.col(f"key_{n}"),
-            org_id=pl.col(f"org_id_{n}"),
-            says=pl.lit(says),
-        )
-        for n in (1, 2)
-    )
+    return rows_of_both(equal.select(*TIE, key_1="org_id_1", key_2="org_id_2"), way, Organisation.NAME, column)
 
 
 def _managers(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
@@ -404,7 +338,7 @@ def _same_holder(source: SourceTables, met: pl.LazyFrame, asked: pl.LazyFrame, m
     first, second = (held.rename({"org_id": f"org_id_{n}"}) for n in (1, 2))
     both = met.join(first, on=["org_id_1", "day"]).join(second, on=["org_id_2", "day", "hand"])
     links = pl.concat(both.select(*TIE, "hand", org_id=f"org_id_{n}") for n in (1, 2))
-    return _holding_rows(source, links).select(*TIE, pl.lit("holder").alias("way"), "table", "key", "org_id", "says")
+    return holding_rows(source, links).select(*TIE, pl.lit("holder").alias("way"), "table", "key", "org_id", "says")
 
 
 def _insured(source: SourceTables, asked: pl.LazyFrame) -> pl.LazyFrame:
@@ -437,7 +371,7 @@ def _same_insured(met: pl.LazyFrame, insured: pl.LazyFrame, since: pl.Expr) -> p
     several = insured.filter(pl.col("org_id").n_unique().over("person_id") > 1)
     last_day = pl.col("last_day")
     months = (
-        _ends(met)
+        ends_of(met)
         .join(several, on="org_id", how="inner")
         .filter(last_day < pl.col("day"), last_day >= since)
         .group_by("org_id", "day", "person_id")
@@ -458,7 +392,7 @@ def _same_insured(met: pl.LazyFrame, insured: pl.LazyFrame, since: pl.Expr) -> p
     )
     in_turn = both.filter(earliest != latest)
     ends = [in_turn, in_turn.with_columns(key_1="key_last_1", key_2="key_last_2")]
-    return pl.concat(_both_rows(one, "insured", SocialInsurance.NAME, "person_id") for one in ends)
+    return pl.concat(rows_of_both(one, "insured", SocialInsurance.NAME, "person_id") for one in ends)
 
 
 def _control_rows(source: SourceTables, found: pl.LazyFrame) -> pl.LazyFrame:
@@ -492,43 +426,13 @@ def _control_rows(source: SourceTables, found: pl.LazyFrame) -> pl.LazyFrame:
     row = [*TIE, "table", "key", "org_id", "says"]
     return pl.concat(
         [
-            _holding_rows(source, links),
+            holding_rows(source, links),
             links.join(roles, on=["org_id", "hand"])
             .filter(valid_on(pl.col("day")))
             .select(*TIE, table=pl.lit(OrgPerson.NAME), key="org_person_id", org_id="org_id", says="hand"),
             links.join(named, on=["org_id", "hand"]).select(
                 *TIE, table=pl.lit(Organisation.NAME), key="org_id", org_id="org_id", says="hand"
             ),
-            _both_rows(first.join(second, on=[*TIE, "person_id"]), "board", OrgPerson.NAME, "board").select(row),
+            rows_of_both(first.join(second, on=[*TIE, "person_id"]), "board", OrgPerson.NAME, "board").select(row),
         ]
     ).unique()
-
-
-def _holding_rows(source: SourceTables, links: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the holdings behind links from organisations to their holders."""
-    hand = pl.coalesce("holder_org_id", pl.concat_str(pl.lit("controller:"), "holder_person_id"))
-    return (
-        links.join(source[Shareholding].with_columns(hand=hand), on=["org_id", "hand"], how="inner")
-        .filter(valid_on(pl.col("day")))
-        .select(
-            *TIE,
-            table=pl.lit(Shareholding.NAME),
-            key="holding_id",
-            org_id="org_id",
-            says=pl.concat_str("hand", pl.lit(" "), "ratio"),
-        )
-    )
-
-
-def _bid_rows(pairs: pl.LazyFrame, found: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the bids of the pairs that were found to have a tie: TIE, table, key, org_id, says."""
-    tied = pairs.join(found, on=TIE, how="semi").rename({"bid_id_1": "key_1", "bid_id_2": "key_2"})
-    return pl.concat(
-        tied.select(*TIE, table=pl.lit(Bid.NAME), key=pl.col(f"key_{n}"), org_id=pl.col(f"org_id_{n}"), says="lot_id")
-        for n in (1, 2)
-    )
-
-
-def _evidence(rows: pl.LazyFrame) -> pl.LazyFrame:
-    shown = rows.unique().group_by(TIE)
-    return shown.agg(evidence=rows_as_evidence(pl.col("table"), "key", ["org_id", "says"]))

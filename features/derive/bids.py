@@ -65,3 +65,9 @@ def submitted_bids(source: SourceTables) -> pl.LazyFrame:
             counts_as_valid=status.is_in(VALID),
         )
     )
+
+
+def consortium_members(source: SourceTables) -> pl.LazyFrame:
+    """Return the members of consortia, the lead among them where it is listed: bid_id, org_id (rulings G22)."""
+    listed = pl.col("consortium_org_ids").str.extract_all(r'[^"\[\],\s]+')
+    return source[Bid].select("bid_id", org_id=listed).explode("org_id").filter(pl.col("org_id").is_not_null())

@@ -4,9 +4,10 @@ import datetime as dt
 
 import polars as pl
 
-from features.derive.affiliations import TIE, bidder_pairs, control_ties, same_ways, weak_ties, weighted
+from features.derive.affiliations import control_ties, same_ways, weak_ties, weighted
 from features.derive.bid_pairs import opened_bids, rivals
 from features.derive.bid_traces import AddressPair, BondPair, CreationIdPair, MachinePair, PricingLockPair
+from features.derive.bidder_ties import TIE, bidder_pairs
 from features.derive.cliques import cobidding_ties
 from features.tables.source import SourceTables
 

@@ -202,15 +202,15 @@ def _ratios(chunk: pl.DataFrame, ratio_dp: int) -> pl.DataFrame:
         .filter(~(pl.col("as_usual") & pl.col("as_usual_2")))
         .group_by(*PAIR, ratio=ratio)
         .agg(n=pl.len().cast(pl.Int64))
-        .sort(*PAIR, "n", "ratio", descending=[False, False, True, False])
     )
     unlike = pl.col("ratio") != 1
+    most = pl.col("n").filter(unlike).max()
     return (
         counted.group_by(PAIR)
         .agg(
             n_items=pl.col("n").sum(),
-            n_modal=pl.col("n").filter(unlike).first().fill_null(0),
-            ratio=pl.col("ratio").filter(unlike).first(),
+            n_modal=most.fill_null(0),
+            ratio=pl.col("ratio").filter(unlike & (pl.col("n") == most)).min(),
         )
         .collect()
     )

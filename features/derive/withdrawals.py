@@ -5,8 +5,8 @@ import datetime as dt
 import dataframely as dy
 import polars as pl
 
-from features.derive.affiliations import TIE
 from features.derive.awards import first_award, known_results
+from features.derive.bidder_ties import TIE
 from features.derive.bids import submitted_bids
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
