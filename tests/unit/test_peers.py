@@ -7,10 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.assessment.declare import PeerRule
-from features.assessment.peers import n_bin, with_peers
 from features.build import indicator_values
 from features.clock import SHANGHAI
+from features.derive.peers import PeerRule, n_bin, with_peers
 from features.tables.results import IndicatorValue
 from tests.worlds import AS_OF, Offer, World, days_ago
 
