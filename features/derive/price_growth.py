@@ -8,6 +8,7 @@ import polars as pl
 
 from features.derive.awards import known_awards
 from features.derive.bids import submitted_bids
+from features.derive.bill_items import main_items
 from features.derive.contract_facts import SUM, approved_changes, contract_bids, per_contract, signed_contracts
 from features.derive.derived import Derived
 from features.derive.evidence import joined_evidence, rows_as_evidence
@@ -218,10 +219,9 @@ class MeasuredMonths(Derived):
             median_other_amount=falling.slice(1).median(),
             period=pl.col("period").sort_by(-pl.col("month_amount"), "period").first(),
         )
-        main = source[BoqItem].filter("is_main_item", pl.col("tender_quantity") > 0)
         bills = (
             signed.select("contract_id", "lot_id")
-            .join(main.select("boq_item_id", "lot_id", "tender_quantity"), on="lot_id", how="inner")
+            .join(main_items(source).filter(pl.col("tender_quantity") > 0), on="lot_id", how="inner")
             .join(_measured_items(source, as_of), on=["contract_id", "boq_item_id"], how="left")
             .with_columns(ratio=pl.col("cumulative_qty") / pl.col("tender_quantity"))
         )
@@ -330,17 +330,17 @@ def reviewed_settlements(source: SourceTables, as_of: dt.datetime) -> pl.LazyFra
 def _others(members: pl.DataFrame) -> pl.DataFrame:
     """Return, for each of the organisations of one role, median and MAD of the others' median cuts."""
     values = members.get_column("median_cut").to_numpy()
-    others = [np.delete(values, place) for place in range(len(values))]
-    centres = [float(np.median(rest)) if len(rest) else None for rest in others]
-    spreads = [
-        None if centre is None else float(np.median(np.abs(rest - centre)))
-        for rest, centre in zip(others, centres, strict=True)
-    ]
-    return members.select("subject_id", "role").with_columns(
-        n_peers=pl.lit(max(len(values) - 1, 0), pl.Int64),
-        peer_median=pl.Series(centres, dtype=pl.Float64),
-        peer_mad=pl.Series(spreads, dtype=pl.Float64),
-    )
+    n_peers = max(len(values) - 1, 0)
+    told = [_centre_and_spread(np.delete(values, place)) for place in range(len(values))] if n_peers else []
+    found = pl.DataFrame(told, schema={"peer_median": pl.Float64, "peer_mad": pl.Float64}, orient="row")
+    keys = members.select("subject_id", "role", n_peers=pl.lit(n_peers, pl.Int64))
+    return pl.concat([keys, found], how="horizontal")
+
+
+def _centre_and_spread(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, float]:
+    """Return median and median absolute deviation."""
+    median = np.median(values)
+    return float(median), float(np.median(np.abs(values - median)))
 
 
 def _lot_discounts(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:

@@ -191,7 +191,8 @@ def prepayment_anomaly(*, hi_max: float, offset_at: float, stuck_min: float) -> 
     """Prepayment over the contract amount without provisional sums; and how much of it was never deducted.
 
     Deductions are looked at once most of the works are completed; where no report states the completed value, the
-    height alone speaks. Equipment contracts and relief measures may allow more.
+    height alone speaks. Money is compared in whole cents (rulings G13): a share rounded to the cent is not above its
+    limit. Equipment contracts and relief measures may allow more.
 
     Grain: one row per contract, the worst stands for the project. Unit: ratio.
     Source: 建设工程价款结算暂行办法 第12条 (unverified); 财政违法行为处罚处分条例 第9条.
@@ -200,6 +201,7 @@ def prepayment_anomaly(*, hi_max: float, offset_at: float, stuck_min: float) -> 
     firm = amount - Prepayment.provisional_amount.col.fill_null(0)
     completed = _share(Prepayment.completed_value.col, amount)
     stuck = pl.when(at_least(completed, offset_at)).then(_share(prepaid - Prepayment.offset_amount.col, prepaid))
+    above = prepaid.cast(pl.Float64) - hi_max * firm.cast(pl.Float64)
     return Measure(
         raw_value=_share(prepaid, firm),
         support_n=Prepayment.n_prepayments.col,
@@ -207,10 +209,15 @@ def prepayment_anomaly(*, hi_max: float, offset_at: float, stuck_min: float) -> 
             NullReason.NOT_APPLICABLE: Prepayment.n_prepayments.col == 0,
             NullReason.MISSING_SOURCE: ~(firm > 0).fill_null(value=False),
         },
-        triggered=~at_most(RAW, hi_max) | at_least(pl.col("stuck"), stuck_min).fill_null(value=False),
+        triggered=pl.col("is_high") | at_least(pl.col("stuck"), stuck_min).fill_null(value=False),
         intensity=pl.max_horizontal(ramp(RAW, 0.3, 0.5), ramp(pl.col("stuck"), 0.1, 0.6)),
         evidence=Prepayment.evidence.col,
-        extras={"stuck": stuck, "completed": completed, "contract_id": Prepayment.contract_id.col},
+        extras={
+            "is_high": at_least(above, 0.01),
+            "stuck": stuck,
+            "completed": completed,
+            "contract_id": Prepayment.contract_id.col,
+        },
     )
 
 
