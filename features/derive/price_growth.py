@@ -330,15 +330,16 @@ def reviewed_settlements(source: SourceTables, as_of: dt.datetime) -> pl.LazyFra
 def _others(members: pl.DataFrame) -> pl.DataFrame:
     """Return, for each of the organisations of one role, median and MAD of the others' median cuts."""
     values = members.get_column("median_cut").to_numpy()
-    n_peers = max(len(values) - 1, 0)
-    told = [_centre_and_spread(np.delete(values, place)) for place in range(len(values))] if n_peers else []
+    told = [_centre_and_spread(np.delete(values, place)) for place in range(len(values))]
     found = pl.DataFrame(told, schema={"peer_median": pl.Float64, "peer_mad": pl.Float64}, orient="row")
-    keys = members.select("subject_id", "role", n_peers=pl.lit(n_peers, pl.Int64))
+    keys = members.select("subject_id", "role", n_peers=pl.lit(members.height - 1, pl.Int64))
     return pl.concat([keys, found], how="horizontal")
 
 
-def _centre_and_spread(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, float]:
-    """Return median and median absolute deviation."""
+def _centre_and_spread(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float | None, float | None]:
+    """Return median and median absolute deviation; null without values."""
+    if not len(values):
+        return None, None
     median = np.median(values)
     return float(median), float(np.median(np.abs(values - median)))
 

@@ -10,7 +10,7 @@ from features.derive.contract_money import PaidProgress, Prepayment, YearEndPaym
 from tests.contracts import AS_OF, Rows, at, both, contract, derived
 
 
-def paid(amount: float = 100, on: str = "2026-03-10", **columns: Any) -> Rows:
+def paid(amount: float | None = 100, on: str = "2026-03-10", **columns: Any) -> Rows:
     """Return a progress payment of contract C, applied for in January."""
     key = f"{on} {amount} {columns}"
     row = {
@@ -126,7 +126,7 @@ def test_other_payments_are_not_for_progress(kind: str) -> None:
 
 @pytest.mark.parametrize("amount", [-100, 0, None])
 def test_refunds_and_missing_amounts_do_not_count(amount: float | None) -> None:
-    assert progress(reported("2026-06"), paid(100), paid(amount, "2026-04-01"))["paid_amount"] == 100  # type: ignore[arg-type]
+    assert progress(reported("2026-06"), paid(100), paid(amount, "2026-04-01"))["paid_amount"] == 100
 
 
 def test_prepayment_counts_as_far_as_it_was_not_deducted() -> None:

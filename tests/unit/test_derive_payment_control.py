@@ -267,7 +267,7 @@ def test_every_payment_beyond_the_first_of_a_set_counts_once() -> None:
 
 
 def test_the_same_account_is_the_same_payee_and_no_account_is_shown() -> None:
-    here = {"payee_org_id": None, "payee_account_hash": "h-7f3a"}
+    here: dict[str, Any] = {"payee_org_id": None, "payee_account_hash": "h-7f3a"}
     found = repeated(paid("2026-03-01", **here), paid("2026-03-05", **here))
 
     assert told(found) == (1, 100)
@@ -285,7 +285,7 @@ def test_the_same_voucher_is_paid_twice_whatever_the_amount_and_the_time() -> No
 
 
 def test_the_same_period_and_type_are_paid_twice() -> None:
-    may = {"measurement_period": "2026-05"}
+    may: dict[str, Any] = {"measurement_period": "2026-05"}
     found = repeated(paid("2026-01-01", **may), paid("2026-06-01", amount=300, **may))
 
     assert told(found) == (1, 300)
