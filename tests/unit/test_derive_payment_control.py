@@ -158,7 +158,14 @@ def test_the_chance_is_that_of_a_mann_whitney_test(seed: int) -> None:
 
 
 def split(*parts: Rows, **columns: Any) -> dict[str, Any]:
-    params = {"limit": 500_000, "band": 0.7, "split_days": 7, "k_min": 2, "window_months": 12, **columns}
+    params: dict[str, Any] = {
+        "limit": 500_000,
+        "band": 0.7,
+        "split_days": 7,
+        "k_min": 2,
+        "window_months": 12,
+        **columns,
+    }
     return derived(SplitPayments, both(OLD, *parts), key="subject_id", **params)["organisation:T~organisation:W"]
 
 
