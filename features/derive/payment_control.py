@@ -242,14 +242,15 @@ class RepeatedPayments(Derived):
             pl.col("paid_amount") < 0, pl.col("contract_id").is_not_null()
         )
         instalment = pl.col("measurement_period").drop_nulls().n_unique().over("contract_id", "paid_amount") >= 3
-        equal = [_soon_again(payee, dup_days) for payee in ("payee_org_id", "payee_account_hash")]
+        payees = ("payee_org_id", "payee_account_hash")
+        again, in_chain = zip(*(_soon_again(payee, dup_days) for payee in payees), strict=True)
         voucher, period = ["contract_id", "voucher_no"], ["contract_id", "measurement_period", "payment_type"]
         marked = (
             made.filter(pl.col("paid_amount") >= amt_min)
             .sort("paid_at", "payment_id")
             .with_columns(
-                same_amount=~instalment & (equal[0][0] | equal[1][0]),
-                same_amount_set=~instalment & (equal[0][1] | equal[1][1]),
+                same_amount=~instalment & pl.any_horizontal(again),
+                same_amount_set=~instalment & pl.any_horizontal(in_chain),
                 **_beyond_first("voucher", voucher, pl.col("voucher_no").is_not_null()),
                 **_beyond_first("period", period, pl.col("measurement_period").is_not_null()),
             )
