@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from features.derive.derived import Derived
+from features.derive.peers import PeerRule
 from features.errors import CatalogueError
 
 
@@ -83,21 +84,6 @@ class Measure:
     evidence: pl.Expr
     extras: Mapping[str, pl.Expr] = field(default_factory=lambda: MappingProxyType({}))
     after: Mapping[str, pl.Expr] = field(default_factory=lambda: MappingProxyType({}))
-
-
-@dataclass(frozen=True)
-class PeerRule:
-    """How peers of a lot are found (README section 3 PEER, rulings G11).
-
-    Attributes:
-        always: columns in which a peer equals the subject, null equal to null.
-        steps: further columns, strictest first; the first step with enough peers decides.
-        at: the instant; peers lie strictly before it.
-    """
-
-    always: tuple[str, ...]
-    steps: tuple[tuple[str, ...], ...]
-    at: str
 
 
 Function = Callable[..., Measure]

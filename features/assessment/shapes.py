@@ -2,7 +2,8 @@
 
 import polars as pl
 
-DECIMALS = 9
+from features.rounding import DECIMALS
+
 Z_MAX = 10.0
 
 

@@ -8,17 +8,20 @@ import polars.selectors as cs
 from features.derive.awards import known_awards
 from features.derive.derived import Derived
 from features.tables.as_of import known_as_of
-from features.tables.contracts import Contract, Subcontract
+from features.tables.contracts import Contract, ContractChange, Subcontract
+from features.tables.money import Payment
 from features.tables.site import ProgressReport
 from features.tables.source import SourceTables
 from features.tables.tendering import Bid
+
+SUM = pl.Decimal(38, 2)
 
 
 def signed_contracts(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     """Return the contracts signed at or before ``as_of``, drafts left out.
 
     Grain: one contract. Columns: contract_id, project_id, lot_id, tender_id, contract_type, party_b_org_id, signed_at,
-    amount, payee_account_hash, status.
+    amount, provisional_amount, progress_pay_ratio, payee_account_hash, status.
     """
     return (
         known_as_of(source[Contract], Contract, as_of)
@@ -31,6 +34,8 @@ def signed_contracts(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
             "party_b_org_id",
             "signed_at",
             "amount",
+            "provisional_amount",
+            "progress_pay_ratio",
             "payee_account_hash",
             pl.col("status").cast(pl.String),
         )
@@ -90,6 +95,26 @@ def known_progress(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     """Return the monthly reports known at ``as_of``: contract_id, period, actual_pct; of several the furthest."""
     reports = known_as_of(source[ProgressReport], ProgressReport, as_of)
     return reports.group_by("contract_id", "period").agg(pl.col("actual_pct").max())
+
+
+def approved_changes(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
+    """Return the changes approved at or before ``as_of`` (rulings G2); the columns of the table.
+
+    What was approved by then and carried out later was approved, though its status tells of the later event.
+    """
+    status = pl.col("status").cast(pl.String)
+    return known_as_of(source[ContractChange], ContractChange, as_of).filter(
+        pl.col("approved_at").is_not_null(), status.is_in(["approved", "executed"]).fill_null(value=True)
+    )
+
+
+def payments_made(payments: pl.LazyFrame, as_of: dt.datetime) -> pl.LazyFrame:
+    """Return what had been paid at ``as_of``, refunds left out (rulings G26); the columns of the table.
+
+    ``payments`` is the table as it is, with or without its sensitive columns.
+    """
+    known = known_as_of(payments, Payment, as_of)
+    return known.filter(pl.col("paid_amount") > 0).with_columns(pl.col("paid_amount").cast(SUM))
 
 
 def per_contract(table: type[Derived], contracts: pl.LazyFrame, *parts: pl.LazyFrame) -> pl.LazyFrame:

@@ -7,9 +7,11 @@ import polars as pl
 
 from features.derive.configured import setting
 from features.derive.contract_facts import (
+    SUM,
     contract_parties,
     known_progress,
     known_subcontracts,
+    payments_made,
     per_contract,
     signed_contracts,
 )
@@ -21,7 +23,6 @@ from features.tables.source import SourceTables
 
 MATERIAL_COST_RATIO = 0.6
 """Material cost over contract amount where the centre has not configured ``material_cost_ratio`` (rulings SI-042)."""
-SUM = pl.Decimal(38, 2)
 
 
 class ContractPayees(Derived):
@@ -53,7 +54,7 @@ class ContractPayees(Derived):
         to_person = pl.col("payee_person_id").is_not_null()
         agreed = (pl.col("payee_account_hash") == pl.col("agreed")).fill_null(value=False)
         payments = (
-            _payments(source.with_sensitive(Payment), as_of)
+            payments_made(source.with_sensitive(Payment), as_of)
             .filter(to_person | pl.col("payee_org_id").is_not_null())
             .join(contracts, on="contract_id", how="inner")
             .join(
@@ -103,7 +104,7 @@ class PassedOn(Derived):
         """
         contracts = signed_contracts(source, as_of).select("contract_id", "party_b_org_id", subject_id="project_id")
         receipts = (
-            _payments(source[Payment], as_of)
+            payments_made(source[Payment], as_of)
             .join(contracts, on="contract_id", how="inner")
             .filter(pl.col("payee_org_id") == pl.col("party_b_org_id"))
             .select("payment_id", "contract_id", "paid_at", "paid_amount")
@@ -217,9 +218,3 @@ class MaterialBuyers(Derived):
             "contract_id", material_cost=ratio * pl.col("amount").cast(pl.Float64) * pl.col("pct")
         )
         return per_contract(cls, contracts, bought, cost)
-
-
-def _payments(payments: pl.LazyFrame, as_of: dt.datetime) -> pl.LazyFrame:
-    """Return what had been paid by ``as_of``, refunds left out; the columns of the table."""
-    known = known_as_of(payments, Payment, as_of)
-    return known.filter(pl.col("paid_amount") > 0).with_columns(pl.col("paid_amount").cast(SUM))

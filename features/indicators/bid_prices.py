@@ -4,21 +4,15 @@ import numpy as np
 import polars as pl
 from scipy.stats import kstwo
 
-from features.assessment.declare import Measure, NullReason, PeerRule, indicator
-from features.assessment.peers import N_BIN
+from features.assessment.declare import Measure, NullReason, indicator
 from features.assessment.shapes import at_least, at_most, ramp
 from features.derive.benchmark import BenchmarkGroup
 from features.derive.bids import LotBid
 from features.derive.evidence import rows_as_evidence
 from features.derive.lots import DIRECT
+from features.derive.peers import PEERS
 from features.derive.price_steps import RegularPrices
 from features.derive.unit_prices import EqualItems, ItemDigits
-
-PEERS = PeerRule(
-    always=("object_type", "evaluation_method", "currency", N_BIN),
-    steps=(("category", "city", "required_qual_code"), ("category", "city"), ("category",), ()),
-    at="opening_at",
-)
 
 RAW = pl.col("raw_value")
 PERCENTILE = pl.col("peer_percentile")

@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from features.derive.contract_facts import contract_bids, contract_parties, known_progress, signed_contracts
+from features.derive.contract_facts import (
+    approved_changes,
+    contract_bids,
+    contract_parties,
+    known_progress,
+    payments_made,
+    signed_contracts,
+)
+from features.tables.money import Payment
 from tests.contracts import AS_OF, Rows, at, both, contract, source, won_by
 
 
@@ -84,3 +92,56 @@ def test_progress_is_known_once_it_is_reported_and_an_undated_report_at_the_end_
     known = known_progress(source({"progress_report": rows}), AS_OF).sort("period").collect()
 
     assert known.select("period", "actual_pct").rows() == [("2026-04", 0.4), ("2026-05", 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "counts"),
+    [
+        ({}, True),
+        ({"approved_at": AS_OF}, True),
+        ({"approved_at": at("2026-07-01", 0)}, False),
+        ({"approved_at": None, "status": "executed", "executed_at": at("2026-04-01")}, False),
+        ({"status": "executed", "executed_at": at("2026-05-01")}, True),
+        ({"status": "executed", "executed_at": at("2026-07-01")}, True),  # what came later is not known
+        ({"status": "rejected"}, False),
+        ({"status": "proposed"}, False),
+    ],
+)
+def test_a_change_counts_from_its_approval(columns: dict[str, Any], counts: bool) -> None:
+    row = {
+        "change_id": "G",
+        "contract_id": "C",
+        "amount_delta": 5,
+        "proposed_at": at("2026-03-01"),
+        "approved_at": at("2026-04-01"),
+        "status": "approved",
+        **columns,
+    }
+    found = approved_changes(source({"contract_change": [row]}), AS_OF).collect()
+
+    assert bool(found.height) is counts
+
+
+@pytest.mark.parametrize(
+    ("columns", "counts"),
+    [
+        ({}, True),
+        ({"paid_at": AS_OF}, True),
+        ({"paid_at": at("2026-07-01", 0)}, False),
+        ({"paid_at": None}, False),
+        ({"paid_amount": 0}, False),
+        ({"paid_amount": -5}, False),
+        ({"paid_amount": None}, False),
+    ],
+)
+def test_a_payment_counts_once_it_is_made(columns: dict[str, Any], counts: bool) -> None:
+    row = {
+        "payment_id": "Z",
+        "paid_amount": 5,
+        "applied_at": at("2026-03-01"),
+        "paid_at": at("2026-04-01"),
+        **columns,
+    }
+    found = payments_made(source({"payment": [row]})[Payment], AS_OF).collect()
+
+    assert bool(found.height) is counts

@@ -7,10 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.assessment.declare import PeerRule
-from features.assessment.peers import n_bin, with_peers
 from features.build import indicator_values
 from features.clock import SHANGHAI
+from features.derive.peers import PeerRule, n_bin, with_peers
 from features.tables.results import IndicatorValue
 from tests.worlds import AS_OF, Offer, World, days_ago
 
@@ -50,6 +49,14 @@ def test_percentile_is_the_share_below_and_half_of_the_ties() -> None:
     assert found["peer_n"] == 5
     assert found["peer_percentile"] == pytest.approx((2 + 2 / 2) / 5)
     assert found["peer_step"] == 1
+
+
+def test_other_quantiles_are_told_when_asked() -> None:
+    rows = lots((5.0, 0), (1.0, 1), (2.0, 2), (4.0, 3))
+    compared = with_peers(rows, RULE, peer_min=2, window_months=12, quantiles={"peer_p90": 0.9})
+
+    assert compared.row(0, named=True)["peer_p90"] == pytest.approx(2 + 0.8 * 2)
+    assert "peer_q1" not in compared.columns
 
 
 def test_values_that_differ_by_rounding_noise_are_ties() -> None:

@@ -1,11 +1,38 @@
 """Comparing a lot with its peers: percentile and quartiles among similar lots that opened before it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
 import polars as pl
 
-from features.assessment.declare import PeerRule
-from features.assessment.shapes import DECIMALS
+from features.rounding import DECIMALS
 
 N_BIN = "n_bin"
+QUARTILES = MappingProxyType({"peer_q1": 0.25, "peer_q3": 0.75})
+
+
+@dataclass(frozen=True)
+class PeerRule:
+    """How peers of a lot are found (README section 3 PEER, rulings G11).
+
+    Attributes:
+        always: columns in which a peer equals the subject, null equal to null.
+        steps: further columns, strictest first; the first step with enough peers decides.
+        at: the instant; peers lie strictly before it.
+    """
+
+    always: tuple[str, ...]
+    steps: tuple[tuple[str, ...], ...]
+    at: str
+
+
+PEERS = PeerRule(
+    always=("object_type", "evaluation_method", "currency", N_BIN),
+    steps=(("category", "city", "required_qual_code"), ("category", "city"), ("category",), ()),
+    at="opening_at",
+)
+"""PEER(l) of README section 3 (rulings G11)."""
 
 
 def n_bin(n_valid: pl.Expr) -> pl.Expr:
@@ -24,7 +51,14 @@ def n_bin(n_valid: pl.Expr) -> pl.Expr:
     )
 
 
-def with_peers(measured: pl.DataFrame, rule: PeerRule, *, peer_min: int, window_months: int) -> pl.DataFrame:
+def with_peers(
+    measured: pl.DataFrame,
+    rule: PeerRule,
+    *,
+    peer_min: int,
+    window_months: int,
+    quantiles: Mapping[str, float] = QUARTILES,
+) -> pl.DataFrame:
     """Add what peers say about each subject.
 
     Peers are the other subjects that have a value of this indicator themselves, share the rule's columns (null
@@ -36,19 +70,20 @@ def with_peers(measured: pl.DataFrame, rule: PeerRule, *, peer_min: int, window_
         rule: what makes a peer.
         peer_min: the fewest peers that count.
         window_months: how far back peers may lie, in calendar months.
+        quantiles: which quantiles of the peers' values are told, by the name of their column (Hyndman-Fan type 7).
 
     Returns:
-        The rows with ``peer_percentile`` (share of peers below, plus half of ties), ``peer_q1``, ``peer_q3``
-        (Hyndman-Fan type 7), ``peer_n`` and ``peer_step`` (1 is the strictest); null without enough peers.
+        The rows with ``peer_percentile`` (share of peers below, plus half of ties), the quantiles, ``peer_n`` and
+        ``peer_step`` (1 is the strictest); null without enough peers.
     """
     rows = measured.with_row_index("_row").sort(rule.at, "_row")
     valued = rows.filter(pl.col("raw_value").is_not_null() & pl.col(rule.at).is_not_null())
-    answers = ["peer_percentile", "peer_q1", "peer_q3", "peer_n"]
+    answers = ["peer_percentile", *quantiles, "peer_n"]
     found: list[pl.DataFrame] = []
     open_rows = valued
     for number, step in enumerate(rule.steps, start=1):
         keys = [*rule.always, *step]
-        compared = _compare(valued, keys, rule.at, window_months).filter(pl.col("peer_n") >= peer_min)
+        compared = _compare(valued, keys, rule.at, window_months, quantiles).filter(pl.col("peer_n") >= peer_min)
         decided = compared.join(open_rows.select("_row"), on="_row", how="semi")
         found.append(decided.with_columns(peer_step=pl.lit(number, dtype=pl.Int64)))
         open_rows = open_rows.join(decided.select("_row"), on="_row", how="anti")
@@ -58,7 +93,9 @@ def with_peers(measured: pl.DataFrame, rule: PeerRule, *, peer_min: int, window_
     return rows.join(answered, on="_row", how="left").sort("_row").drop("_row")
 
 
-def _compare(valued: pl.DataFrame, keys: list[str], at: str, months: int) -> pl.DataFrame:
+def _compare(
+    valued: pl.DataFrame, keys: list[str], at: str, months: int, quantiles: Mapping[str, float]
+) -> pl.DataFrame:
     """Compare each row with the rows of the same keys in (t - months, t)."""
     window = f"{months}mo"
     value = pl.col("value")
@@ -73,8 +110,10 @@ def _compare(valued: pl.DataFrame, keys: list[str], at: str, months: int) -> pl.
         low_same=value.rank("min").over("group", at),
         high_same=value.rank("max").over("group", at),
         peer_n=value.is_not_null().cast(pl.Int64).rolling_sum_by(at, **before).over("group"),  # type: ignore[arg-type]
-        peer_q1=value.rolling_quantile_by(at, quantile=0.25, interpolation="linear", **before).over("group"),  # type: ignore[arg-type]
-        peer_q3=value.rolling_quantile_by(at, quantile=0.75, interpolation="linear", **before).over("group"),  # type: ignore[arg-type]
+        **{
+            name: value.rolling_quantile_by(at, quantile=part, interpolation="linear", **before).over("group")  # type: ignore[arg-type]
+            for name, part in quantiles.items()
+        },
     )
     below = pl.col("low").cast(pl.Int64) - pl.col("low_same").cast(pl.Int64)
     at_or_below = pl.col("high").cast(pl.Int64) - pl.col("high_same").cast(pl.Int64)
