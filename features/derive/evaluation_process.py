@@ -8,6 +8,7 @@ import polars as pl
 from features.derive.bids import submitted_bids
 from features.derive.derived import Derived
 from features.derive.expert_scores import lots_with_bids, member_points, ranked_bids, subjective_scores
+from features.derive.ordered import ordered
 from features.tables.columns import ZONE
 from features.tables.documents import BidDocumentFingerprint
 from features.tables.evaluation import EvaluationScore
@@ -85,7 +86,9 @@ def _pages(source: SourceTables) -> pl.LazyFrame:
 def _flipped(source: SourceTables, as_of: dt.datetime, scores: pl.LazyFrame) -> pl.LazyFrame:
     """Tell of lots with changed marks whether another bid was first before: lot_id, flipped. A tie changes nothing."""
     changed = (
-        member_points(scores).group_by("bid_id").agg(moved=(pl.col("points_before") - pl.col("points")).sort().mean())
+        member_points(scores)
+        .group_by("bid_id")
+        .agg(moved=ordered(pl.col("points_before") - pl.col("points")).list.mean())
     )
     before = (pl.col("total_score") + pl.col("moved").fill_null(0.0)).round(9)
     placed = ranked_bids(source, as_of).join(changed, on="bid_id", how="left").with_columns(before=before)

@@ -12,6 +12,7 @@ from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
 from features.derive.experts import known_seats
 from features.derive.lots import with_group
+from features.derive.ordered import ordered
 from features.derive.pairs import person_and_organisation
 from features.tables.as_of import known_as_of
 from features.tables.columns import FIRST_DAY, LAST_DAY
@@ -190,7 +191,7 @@ def _employed(source: SourceTables, registry: SourceTables, met: pl.LazyFrame, a
         asked.join(holdings, on=["org_id", "employer_id"], how="inner")
         .filter(*valid)
         .group_by(*MEETING, "table", "key")
-        .agg(pl.col("ratio").sort().sum().round(9))
+        .agg(ordered(pl.col("ratio")).list.sum().round(9))
         .filter(pl.col("ratio") > CONTROL_RATIO)
     )
     by_employer = pl.concat([_tie(own_group, "employer"), _tie(parents, "employer")]).unique()

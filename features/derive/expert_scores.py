@@ -11,6 +11,7 @@ from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
 from features.derive.experts import known_seats
 from features.derive.lots import first_opening, lot_facts, with_group
+from features.derive.ordered import ordered
 from features.derive.pairs import organisation_pair, person_and_organisation
 from features.derive.windows import in_window, short_history
 from features.tables.as_of import known_as_of
@@ -44,9 +45,9 @@ def member_points(scores: pl.LazyFrame) -> pl.LazyFrame:
     """
     before = pl.coalesce("revised_from", "score")
     return scores.group_by("tender_id", "lot_id", "bid_id", "draw_id").agg(
-        points=pl.col("score").sort().sum(),
-        points_before=before.sort().sum(),
-        full=pl.col("max_score").sort().sum(),
+        points=ordered(pl.col("score")).list.sum(),
+        points_before=ordered(before).list.sum(),
+        full=ordered(pl.col("max_score")).list.sum(),
     )
 
 
@@ -97,7 +98,7 @@ class ExpertScoreBias(Derived):
         bidders = submitted_bids(source).select("bid_id", "bidder_org_id")
         r, share = pl.col("r"), pl.col("share")
         n_others = pl.len().over("bid_id").cast(pl.Int64) - 1
-        others = (share.sort().sum().over("bid_id") - share) / n_others
+        others = (ordered(share).list.sum().over("bid_id") - share) / n_others
         marks = (
             member_points(subjective_scores(source, as_of).join(recent, on="tender_id", how="semi"))
             .filter(pl.col("full") > 0)
@@ -105,13 +106,13 @@ class ExpertScoreBias(Derived):
             .with_columns(others=pl.when(n_others >= OTHERS_MIN).then(others))
             .join(experts, on="draw_id", how="inner")
             .with_columns(apart=share - pl.col("others"))
-            .with_columns(r=pl.col("apart") - pl.col("apart").sort().mean().over("tender_id", "person_id"))
+            .with_columns(r=pl.col("apart") - ordered(pl.col("apart")).list.mean().over("tender_id", "person_id"))
         )
         pair = ["person_id", "group_org_id"]
         by_bid = with_group(marks.join(bidders, on="bid_id", how="inner"), source, "bidder_org_id", "group_org_id")
-        by_panel = by_bid.group_by(*pair, "tender_id").agg(r.sort().mean())
-        mean, n = r.sort().mean(), r.count()
-        spread = pl.max_horizontal(r.drop_nulls().sort().std(), SD_FLOOR * mean.abs())
+        by_panel = by_bid.group_by(*pair, "tender_id").agg(ordered(r).list.mean())
+        mean, n = ordered(r).list.mean(), r.count()
+        spread = pl.max_horizontal(ordered(r.drop_nulls()).list.std(), SD_FLOOR * mean.abs())
         biased = by_panel.group_by(pair).agg(
             n_panels=n.cast(pl.Int64),
             mean_r=mean,
@@ -221,7 +222,7 @@ def _pivotal(placed: pl.LazyFrame, ranked: pl.LazyFrame, margins: pl.LazyFrame) 
     A total is objective points and the mean of the members' points by judgement; a tie leaves the winner first.
     """
     seat = ["lot_id", "draw_id"]
-    sums = placed.group_by("bid_id").agg(all_points=pl.col("points").sort().sum(), n=pl.len().cast(pl.Int64))
+    sums = placed.group_by("bid_id").agg(all_points=ordered(pl.col("points")).list.sum(), n=pl.len().cast(pl.Int64))
     own = placed.select("bid_id", "draw_id", "points")
     remaining = (pl.col("all_points") - pl.col("points")) / (pl.col("n") - 1)
     moved = pl.when(pl.col("points").is_not_null()).then(remaining - pl.col("all_points") / pl.col("n")).otherwise(0.0)
@@ -329,9 +330,9 @@ class RepresentativeMargin(Derived):
         pair = ["tenderer_org_id", "group_org_id"]
         margins = _margins_of_groups(source, as_of).join(met.filter("bids_complete"), on=["lot_id", "group_org_id"])
         g = pl.col("g")
-        panels = margins.group_by(*pair, "tender_id").agg(g.sort().mean(), pl.col("won").any())
+        panels = margins.group_by(*pair, "tender_id").agg(ordered(g).list.mean(), pl.col("won").any())
         steered = panels.group_by(pair).agg(
-            n_panels=pl.len().cast(pl.Int64), n_wins=pl.col("won").sum().cast(pl.Int64), mean_g=g.sort().mean()
+            n_panels=pl.len().cast(pl.Int64), n_wins=pl.col("won").sum().cast(pl.Int64), mean_g=ordered(g).list.mean()
         )
         fields = ["lot_id", "won", "rep_margin", "expert_margin"]
         shown = margins.with_columns(pl.col("rep_margin", "expert_margin").round(4)).group_by(pair)
@@ -378,7 +379,7 @@ def _margins_of_groups(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame
     )
     rival_shares = shares.select("draw_id", rival_bid_id="bid_id", rival_share="share")
     of_role = {
-        f"{name}_margin": pl.col("margin").filter(pl.col("member_role") == role).sort().mean()
+        f"{name}_margin": ordered(pl.col("margin").filter(pl.col("member_role") == role)).list.mean()
         for name, role in (("rep", "owner_rep"), ("expert", "expert"))
     }
     return (

@@ -9,6 +9,7 @@ from features.derive.bidders import decided_lots, valid_groups
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
 from features.derive.lots import first_opening, with_market
+from features.derive.ordered import ordered
 from features.derive.pairs import person_and_organisation
 from features.derive.windows import in_window, short_history
 from features.tables.as_of import known_as_of
@@ -177,7 +178,7 @@ class DrawFrequency(Derived):
             )
         )
         tenders = drawn.group_by(*host, "tender_id").agg(
-            weight=(1 / pl.col("pool")).sort().sum(),
+            weight=ordered(1 / pl.col("pool")).list.sum(),
             small=pl.col("pool").min() < pool_mult * pl.col("replaced_by_draw_id").is_null().sum(),
             drawn_at=pl.col("drawn_at").min(),
         )
@@ -239,7 +240,7 @@ def _expected(
         .join(people.with_columns(was_drawn=yes), on=["tender_id", "person_id"], how="left")
         .filter(pl.col("was_drawn").is_not_null() | (entered & fits))
         .group_by("org_id", "role", "person_id")
-        .agg(n_expected=pl.col("weight").sort().sum())
+        .agg(n_expected=ordered(pl.col("weight")).list.sum())
     )
 
 
@@ -295,7 +296,7 @@ class RecurrentPanel(Derived):
         seats = seats.with_columns(pool=pool).collect().lazy()
         sized = seats.filter(pl.col("pool").is_not_null())
         panels = sized.group_by("tender_id").agg(n_seats=pl.len().cast(pl.Int64), pool=pl.col("pool").first())
-        expected = panels.select(_chance_of_all(set_k).sort().sum()).collect().item()
+        expected = panels.select(ordered(_chance_of_all(set_k)).list.sum()).collect().item()
         people = seats.group_by("person_id").agg(
             n_panels=pl.len().cast(pl.Int64), n_sized=pl.col("pool").is_not_null().sum().cast(pl.Int64)
         )
