@@ -116,7 +116,7 @@ class ExpertScoreBias(Derived):
         biased = by_panel.group_by(pair).agg(
             n_panels=n.cast(pl.Int64),
             mean_r=mean,
-            t=pl.when(spread > 0).then(mean / (spread / n.sqrt())).when(n > 0).then(0.0).clip(-T_MAX, T_MAX),
+            t=pl.when(mean.round(9) != 0).then(mean / (spread / n.sqrt())).when(n > 0).then(0.0).clip(-T_MAX, T_MAX),
         )
         shown = by_bid.with_columns(
             own_share=share.round(4), others_share=pl.col("others").round(4), r=r.round(4)
