@@ -39,7 +39,8 @@ def value(world: World, indicator_id: str, subject: str) -> dict[str, Any]:
 
 def panel(world: World, name: str, marks: dict[str, list[float | None]], *bidders: str, **lot: Any) -> None:
     """Add a lot that opened 600 days ago, whose bids the people marked out of 100."""
-    world.lot(name, bids=bidders or ("A", "B"), **{"opening": OPENING, **lot})
+    columns: dict[str, Any] = {"opening": OPENING, **lot}
+    world.lot(name, bids=bidders or ("A", "B"), **columns)
     seat(world, name, *marks)
     mark(world, name, marks)
 
@@ -358,7 +359,8 @@ def steered(n: int = 1, marks: dict[str, list[float | None]] = STEERED, **lot: A
     world = World()
     for place in range(n):
         name = f"S{place}"
-        world.lot(name, bids=["A", "B"], **{"wins": ["A"], "opening": OPENING, **lot})
+        columns: dict[str, Any] = {"wins": ["A"], "opening": OPENING, **lot}
+        world.lot(name, bids=["A", "B"], **columns)
         seat(world, name, "X", "Y")
         seat(world, name, "R", member_role="owner_rep", draw_method="owner_appointed")
         mark(world, name, marks)
@@ -403,7 +405,7 @@ def test_bids_of_the_own_group_are_no_rivals_and_its_best_bid_counts() -> None:
 
 
 def test_panels_without_marks_of_a_representative_or_of_experts_do_not_count() -> None:
-    world = steered(1, {person: STEERED[person] for person in "XY"} | {"R": [None, None]})
+    world = steered(1, {**STEERED, "R": [None, None]})
     assert margin(world)["n_panels"] == 0
     assert value(world, "SI-074", "organisation:A~organisation:T")["null_reason"] == "missing_source"
 

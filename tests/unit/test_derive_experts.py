@@ -42,7 +42,8 @@ def value(world: World, indicator_id: str, subject: str) -> dict[str, Any]:
 
 def contest(world: World, name: str, *bidders: str, experts: tuple[str, ...] = ("E",), **lot: Any) -> None:
     """Add a lot that opened 600 days ago, won by the first bidder; the experts came."""
-    world.lot(name, bids=bidders, **{"wins": bidders[:1], "opening": days_ago(600), **lot})
+    columns: dict[str, Any] = {"wins": bidders[:1], "opening": days_ago(600), **lot}
+    world.lot(name, bids=bidders, **columns)
     seat(world, name, *experts)
 
 
@@ -183,7 +184,8 @@ def draws(world: World, person: str = "E", org: str = "T", role: str = "tenderer
 
 def lots(world: World, *names: str, **about: Any) -> None:
     for name in names:
-        world.lot(name, **{"opening": days_ago(300), "tender": {"agency_org_id": "G"}, **about})
+        columns: dict[str, Any] = {"opening": days_ago(300), "tender": {"agency_org_id": "G"}, **about}
+        world.lot(name, **columns)
 
 
 def expert(world: World, person: str, *codes: str, entered_at: dt.date | None = None) -> None:
