@@ -63,7 +63,7 @@ class AgencyTie(Derived):
     def derive(cls, source: SourceTables, as_of: dt.datetime, tie_months: int) -> pl.LazyFrame:
         """Compare the two ends at each opening by the moment (rulings G17, G22, SI-020, SI-021, SI-062)."""
         met = _meetings(source, as_of).collect().lazy()
-        registry = _registry(source, as_of)
+        registry = known_registry(source, as_of)
         people = _people_in_common(source, registry, met, as_of).collect().lazy()
         ties = pl.concat(
             [
@@ -114,7 +114,7 @@ def _meetings(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     )
 
 
-def _registry(source: SourceTables, as_of: dt.datetime) -> SourceTables:
+def known_registry(source: SourceTables, as_of: dt.datetime) -> SourceTables:
     """Return organisations, their people and their holdings as the moment knew them."""
     return SourceTables(
         {
@@ -132,7 +132,7 @@ def _registered(registry: SourceTables) -> pl.LazyFrame:
     return pl.concat(known).unique()
 
 
-def _roles(registry: SourceTables) -> pl.LazyFrame:
+def known_roles(registry: SourceTables) -> pl.LazyFrame:
     """Return who served where: org_id, person_id, role, since, until, table, key.
 
     An undated role always counts; where no legal representative is dated, the one that the organisation names does.
@@ -167,13 +167,19 @@ def _roles(registry: SourceTables) -> pl.LazyFrame:
 def _people_in_common(
     source: SourceTables, registry: SourceTables, met: pl.LazyFrame, as_of: dt.datetime
 ) -> pl.LazyFrame:
-    """Return the roles and insured months of everybody who was ever at an agency, as ``_roles``."""
-    roles, insurance = _roles(registry), source.with_sensitive(SocialInsurance)
+    """Return the roles and insured months of everybody who was ever at an agency, as ``known_roles``."""
+    roles, insurance = known_roles(registry), source.with_sensitive(SocialInsurance)
     agencies = met.select(org_id="agency_org_id").unique()
     at_agencies = [rows.join(agencies, on="org_id", how="semi").select("person_id") for rows in (roles, insurance)]
     people = pl.concat(at_agencies).unique()
+    return pl.concat([roles.join(people, on="person_id", how="semi"), insured_months(source, people, as_of)])
+
+
+def insured_months(source: SourceTables, people: pl.LazyFrame, as_of: dt.datetime) -> pl.LazyFrame:
+    """Return the months in which somebody of ``people`` (person_id) was insured, as ``known_roles``."""
+    insurance = source.with_sensitive(SocialInsurance).join(people, on="person_id", how="semi")
     month = (pl.col("month") + "-01").str.to_date()
-    insured = known_as_of(insurance.join(people, on="person_id", how="semi"), SocialInsurance, as_of).select(
+    return known_as_of(insurance, SocialInsurance, as_of).select(
         "org_id",
         "person_id",
         role=pl.lit("insured"),
@@ -182,7 +188,6 @@ def _people_in_common(
         table=pl.lit(SocialInsurance.NAME),
         key="si_id",
     )
-    return pl.concat([roles.join(people, on="person_id", how="semi"), insured])
 
 
 def _sharing(values: pl.LazyFrame, met: pl.LazyFrame, *on: str) -> pl.LazyFrame:
@@ -218,7 +223,7 @@ def _related_executives(
 ) -> pl.LazyFrame:
     """Return the meetings at whose opening executives of the two ends were related: MEETING, tie, table, key."""
     executives = (
-        _roles(registry).filter(pl.col("role").is_in(EXECUTIVES)).select("org_id", "person_id", "since", "until")
+        known_roles(registry).filter(pl.col("role").is_in(EXECUTIVES)).select("org_id", "person_id", "since", "until")
     )
     ends = [
         executives.select(pl.all().name.suffix(letter)).rename({f"org_id{letter}": end})

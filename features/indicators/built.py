@@ -8,13 +8,23 @@ from features.indicators import (
     bid_files,
     bid_prices,
     bidders,
+    expert_ties,
     payment_anomaly,
     tenderer_repeat_winner,
     winner_vs_builder,
 )
 from features.indicators.catalogue import entries
 
-MODULES = (tenderer_repeat_winner, bid_files, bid_prices, bidders, winner_vs_builder, payment_anomaly, agency_ties)
+MODULES = (
+    tenderer_repeat_winner,
+    bid_files,
+    bid_prices,
+    bidders,
+    winner_vs_builder,
+    payment_anomaly,
+    agency_ties,
+    expert_ties,
+)
 
 
 @cache
