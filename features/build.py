@@ -10,9 +10,9 @@ import polars as pl
 
 from features.assessment.declare import Indicator
 from features.assessment.evaluate import SUBJECT, compare, judge, measure
+from features.derive.bids import LotBid
 from features.derive.derived import Derived
 from features.derive.lots import lot_facts
-from features.indicators import bid_prices
 from features.indicators.built import indicators
 from features.tables.results import IndicatorValue
 from features.tables.source import SourceTables
@@ -50,7 +50,7 @@ def lot_screens(source: SourceTables, as_of: dt.datetime) -> pl.DataFrame:
         computed on the lot itself (peers do not matter here).
     """
     tables = source.collected()
-    screens = [one for one in indicators() if one.formula.function.__module__ == bid_prices.__name__]
+    screens = [one for one in indicators() if one.formula.reads is LotBid]
     lots = (
         lot_facts(tables, as_of)
         .filter("opened")

@@ -9,6 +9,7 @@ from scipy.sparse.csgraph import connected_components
 
 from features.clock import SHANGHAI
 from features.derive.derived import Derived
+from features.tables.columns import LAST_DAY
 from features.tables.organisations import Organisation, OrgPerson, Shareholding
 from features.tables.source import SourceTables, read_source_tables
 from features.tables.store import TableStore, TableWriter, stored_schema
@@ -57,6 +58,25 @@ def control_edges(source: SourceTables, as_of: dt.datetime, control_ratio: float
         (``holding``, ``actual_controller``, ``legal_rep``, ``board``), sorted.
     """
     day = as_of.astimezone(SHANGHAI).date()
+    everybody = pl.concat([source[table].select("org_id") for table in (Organisation, Shareholding, OrgPerson)])
+    asked = everybody.unique().with_columns(day=pl.lit(day))
+    return control_edges_on(source, asked, control_ratio).drop("day").sort("org_id", "hand", "kind").collect()
+
+
+def control_edges_on(
+    source: SourceTables, asked: pl.LazyFrame, control_ratio: float, *, known_by: dt.date = LAST_DAY
+) -> pl.LazyFrame:
+    """Return the edges of ``control_edges`` for organisations on days of their own.
+
+    Args:
+        source: the tables.
+        asked: org_id and day, each pair once. Boards are compared among those asked for the same day.
+        control_ratio: more than this controls.
+        known_by: what began later is not known.
+
+    Returns:
+        Columns org_id, day, hand and kind, each row once.
+    """
     organisations = source[Organisation].select(
         "org_id",
         "legal_rep_person_id",
@@ -66,20 +86,20 @@ def control_edges(source: SourceTables, as_of: dt.datetime, control_ratio: float
     )
     roles = (
         source[OrgPerson]
-        .with_columns(pl.col("role").cast(pl.String))
-        .select("org_id", "person_id", "role", valid=_valid(day))
+        .filter((pl.col("start_date") <= known_by).fill_null(value=True))
+        .select("org_id", "person_id", pl.col("role").cast(pl.String), "start_date", "end_date")
     )
+    valid = roles.join(asked, on="org_id", how="inner").filter(valid_on(pl.col("day")))
     edges = pl.concat(
         [
-            _holdings(source, day, control_ratio),
-            _tied(roles.filter("valid", role="actual_controller"), "controller", "actual_controller"),
-            _legal_representatives(organisations, roles),
-            _boards(roles.filter("valid", pl.col("role").is_in(BOARD))),
+            _holdings(source[Shareholding].join(asked, on="org_id", how="inner"), control_ratio),
+            _tied(valid.filter(role="actual_controller"), "controller", "actual_controller"),
+            _legal_representatives(organisations.join(asked, on="org_id", how="inner"), roles, valid),
+            _boards(valid.filter(pl.col("role").is_in(BOARD))),
         ]
     ).filter(pl.col("org_id") != pl.col("hand"))
     government = organisations.filter("government").select("org_id").collect().to_series().implode()
-    free = edges.filter(~pl.col("org_id").is_in(government), ~pl.col("hand").is_in(government))
-    return free.unique().sort("org_id", "hand", "kind").collect()
+    return edges.filter(~pl.col("org_id").is_in(government), ~pl.col("hand").is_in(government)).unique()
 
 
 def write_control_groups(store: TableStore, loaded_at: dt.datetime) -> int:
@@ -101,49 +121,58 @@ def write_control_groups(store: TableStore, loaded_at: dt.datetime) -> int:
     return done.new + done.changed
 
 
-def _valid(day: dt.date) -> pl.Expr:
-    return (pl.col("start_date") <= day).fill_null(value=True) & (pl.col("end_date") >= day).fill_null(value=True)
+def valid_on(day: pl.Expr) -> pl.Expr:
+    """Tell whether a row is valid on a day, its first and last day included; an open end is valid for ever."""
+    started, ended = pl.col("start_date") <= day, pl.col("end_date") >= day
+    return started.fill_null(value=True) & ended.fill_null(value=True)
 
 
-def _holdings(source: SourceTables, day: dt.date, control_ratio: float) -> pl.LazyFrame:
-    held = source[Shareholding].filter(_valid(day))
-    by_firm = held.filter(pl.col("holder_org_id").is_not_null()).select("org_id", "ratio", hand="holder_org_id")
+def summed_holdings(holdings: pl.LazyFrame) -> pl.LazyFrame:
+    """Return what each holder has of each organisation on the day of the row: org_id, day, hand and ratio.
+
+    Rounded as every comparison with a threshold is (rulings G13): 0.3 and 0.2 are not more than a half.
+    """
+    held = holdings.filter(valid_on(pl.col("day")))
+    by_firm = held.filter(pl.col("holder_org_id").is_not_null()).select("org_id", "day", "ratio", hand="holder_org_id")
     by_person = held.filter(pl.col("holder_person_id").is_not_null()).select(
-        "org_id", "ratio", hand=pl.format("controller:{}", "holder_person_id")
+        "org_id", "day", "ratio", hand=pl.format("controller:{}", "holder_person_id")
     )
-    # Rounded as every comparison with a threshold is (rulings G13): 0.3 and 0.2 are not more than a half.
-    share = pl.concat([by_firm, by_person]).group_by("org_id", "hand").agg(pl.col("ratio").sort().sum().round(9))
-    return share.filter(pl.col("ratio") > control_ratio).select("org_id", "hand", kind=pl.lit("holding"))
+    return pl.concat([by_firm, by_person]).group_by("org_id", "day", "hand").agg(pl.col("ratio").sort().sum().round(9))
 
 
-def _legal_representatives(organisations: pl.LazyFrame, roles: pl.LazyFrame) -> pl.LazyFrame:
+def _holdings(holdings: pl.LazyFrame, control_ratio: float) -> pl.LazyFrame:
+    controlling = summed_holdings(holdings).filter(pl.col("ratio") > control_ratio)
+    return controlling.select("org_id", "day", "hand", kind=pl.lit("holding"))
+
+
+def _legal_representatives(organisations: pl.LazyFrame, roles: pl.LazyFrame, valid: pl.LazyFrame) -> pl.LazyFrame:
     dated = roles.filter(role="legal_rep")
     named = organisations.join(dated, on="org_id", how="anti").filter(pl.col("legal_rep_person_id").is_not_null())
     people = [
-        dated.filter("valid").select("org_id", "person_id"),
-        named.select("org_id", person_id="legal_rep_person_id"),
+        valid.filter(role="legal_rep").select("org_id", "day", "person_id"),
+        named.select("org_id", "day", person_id="legal_rep_person_id"),
     ]
     return _tied(pl.concat(people), "legal_rep", "legal_rep")
 
 
 def _tied(people: pl.LazyFrame, hand: str, kind: str) -> pl.LazyFrame:
-    return people.select("org_id", hand=pl.format(hand + ":{}", "person_id"), kind=pl.lit(kind))
+    return people.select("org_id", "day", hand=pl.format(hand + ":{}", "person_id"), kind=pl.lit(kind))
 
 
 def _boards(roles: pl.LazyFrame) -> pl.LazyFrame:
     """Return pairs of which more than half of each side's directors and managers serve both."""
-    seats = roles.select("org_id", "person_id").unique()
-    sizes = seats.group_by("org_id").len("size")
+    seats = roles.select("org_id", "day", "person_id").unique()
+    sizes = seats.group_by("org_id", "day").len("size")
     common = (
-        seats.join(seats.rename({"org_id": "hand"}), on="person_id", how="inner")
+        seats.join(seats.rename({"org_id": "hand"}), on=["person_id", "day"], how="inner")
         .filter(pl.col("org_id") < pl.col("hand"))
-        .group_by("org_id", "hand")
+        .group_by("org_id", "day", "hand")
         .len("common")
-        .join(sizes, on="org_id")
-        .join(sizes.rename({"org_id": "hand"}), on="hand")
+        .join(sizes, on=["org_id", "day"])
+        .join(sizes.rename({"org_id": "hand"}), on=["hand", "day"])
     )
     majority = (2 * pl.col("common") > pl.col("size")) & (2 * pl.col("common") > pl.col("size_right"))
-    return common.filter(majority).select("org_id", "hand", kind=pl.lit("board"))
+    return common.filter(majority).select("org_id", "day", "hand", kind=pl.lit("board"))
 
 
 def _components(org_ids: pl.Series, edges: pl.DataFrame) -> pl.DataFrame:

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import polars as pl
 
 
-def rows_as_evidence(table: str, key: str, fields: Sequence[str], *, where: pl.Expr | None = None) -> pl.Expr:
+def rows_as_evidence(table: str | pl.Expr, key: str, fields: Sequence[str], *, where: pl.Expr | None = None) -> pl.Expr:
     """Aggregate the rows of one subject into a JSON list of ``{"table", "key", "fields"}``, sorted by key.
 
     Args:
-        table: the source table's name.
+        table: the source table's name; a column where rows come from several.
         key: the column that holds its primary key.
         fields: columns shown with each row; money and instants are written as text.
         where: leave out rows for which this is false.
     """
     shown = pl.struct(
-        pl.lit(table).alias("table"),
+        (table if isinstance(table, pl.Expr) else pl.lit(table)).alias("table"),
         pl.col(key).alias("key"),
         pl.struct(*[pl.col(name).cast(pl.String) for name in fields]).alias("fields"),
     ).struct.json_encode()

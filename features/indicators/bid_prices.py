@@ -1,4 +1,4 @@
-"""Price screens of one lot: how the valid bid prices lie among each other (analysis 围标串标)."""
+"""Prices of one lot: how the bids, and their unit prices, lie among each other (analysis 围标串标)."""
 
 import numpy as np
 import polars as pl
@@ -10,6 +10,8 @@ from features.assessment.shapes import at_least, at_most, ramp
 from features.derive.bids import LotBid
 from features.derive.evidence import rows_as_evidence
 from features.derive.lots import DIRECT
+from features.derive.price_steps import RegularPrices
+from features.derive.unit_prices import EqualItems, ItemDigits
 
 PEERS = PeerRule(
     always=("object_type", "evaluation_method", "currency", N_BIN),
@@ -203,6 +205,96 @@ def price_ks(*, n_min: int, d_min: float, p_max: float) -> Measure:
         intensity=ramp(RAW, 0.4, 0.8),
         evidence=EVIDENCE,
         after={"ks_p": pl.struct(d="raw_value", m=pl.col("support_n") - 2).map_batches(_ks_p_value, pl.Float64)},
+    )
+
+
+@indicator("SI-029", reads=RegularPrices)
+def regular_differences(*, k_min: int, ratio_share_min: float) -> Measure:
+    """How regular the prices of one lot are: equal totals, a progression of totals, one ratio between unit prices.
+
+    Totals in even steps, or unit prices of one bid that are those of another times a factor, come from one hand. One
+    discount on the published control prices makes equal ratios for honest bidders too: items at which both follow
+    their usual discount are left out.
+
+    Grain: one row per lot. Unit: 1 for equal prices or a progression, else the largest modal share of ratios, 0..1.
+    Source: 招标投标法实施条例 第40条; 政府采购货物和服务招标投标管理办法 第37条; OCP red flags R023 and R028.
+    """
+    equal, complete = RegularPrices.equal.col, RegularPrices.bids_complete.col
+    progression = complete & (RegularPrices.k.col > 0)
+    share = RegularPrices.modal_share.col
+    ratio_fires = at_least(share, ratio_share_min).fill_null(value=False)
+    return Measure(
+        raw_value=pl.max_horizontal((equal | progression).cast(pl.Float64), share),
+        support_n=RegularPrices.n_prices.col,
+        null_when={
+            NullReason.NOT_APPLICABLE: ~RegularPrices.competes.col,
+            NullReason.MISSING_SOURCE: ~complete & ~equal & ~ratio_fires,
+            NullReason.TOO_FEW_OBSERVATIONS: ~equal & (RegularPrices.n_prices.col < k_min) & share.is_null(),
+        },
+        triggered=pl.col("equal") | pl.col("progression") | at_least(pl.col("modal_share"), ratio_share_min),
+        intensity=pl.max_horizontal(
+            (pl.col("equal") | pl.col("progression")).cast(pl.Float64), ramp(pl.col("modal_share"), 0.3, 0.8)
+        ),
+        evidence=RegularPrices.evidence.col,
+        extras={
+            "equal": equal,
+            "progression": progression,
+            "k": RegularPrices.k.col,
+            "modal_share": share,
+            "modal_pair": RegularPrices.modal_pair.col,
+            "modal_ratio": RegularPrices.modal_ratio.col,
+            "n_items": RegularPrices.n_items.col,
+        },
+    )
+
+
+@indicator("SI-030", reads=EqualItems)
+def identical_unit_prices(*, same_min: float, items_min: int) -> Measure:
+    """Share of items that two bids of one lot price alike, prices that anybody would write left out.
+
+    Quota software with one month's information prices gives equal prices by default: control prices, published
+    prices and prices that many of the other bids use do not count.
+
+    Grain: one row per pair of bids. Unit: ratio.
+    Source: 招标投标法实施条例 第40条; 政府采购货物和服务招标投标管理办法 第37条; OCP red flag R028.
+    """
+    n = EqualItems.n_eligible.col
+    return Measure(
+        raw_value=EqualItems.n_same.col / n,
+        support_n=n,
+        null_when={
+            NullReason.MISSING_SOURCE: ~EqualItems.priced.col,
+            NullReason.TOO_FEW_OBSERVATIONS: n < items_min,
+        },
+        triggered=at_least(RAW, same_min) & (pl.col("support_n") >= items_min),
+        intensity=ramp(RAW, 0.10, 0.50),
+        evidence=EqualItems.evidence.col,
+        extras={"n_same": EqualItems.n_same.col},
+    )
+
+
+@indicator("SI-031", reads=ItemDigits)
+def benford_prices(*, excess_min: float, gap: float, items_min: int) -> Measure:
+    """How far the first digits of one bid's unit prices are from Benford's law, beyond chance.
+
+    Unit prices of one trade span few orders of magnitude and need not follow the law: the gap to the other bids of the
+    lot must agree.
+
+    Grain: one row per bid. Unit: mean absolute difference of shares, less its expectation for so many items.
+    Source: 招标投标法实施条例 第40条; OCP red flag R029.
+    """
+    n = ItemDigits.n_items.col
+    return Measure(
+        raw_value=ItemDigits.excess.col,
+        support_n=n,
+        null_when={
+            NullReason.MISSING_SOURCE: ~ItemDigits.priced.col,
+            NullReason.TOO_FEW_OBSERVATIONS: n < items_min,
+        },
+        triggered=at_least(RAW, excess_min) & at_least(RAW - pl.col("lot_excess"), gap),
+        intensity=ramp(RAW, 0.004, 0.020),
+        evidence=ItemDigits.evidence.col,
+        extras={"lot_excess": ItemDigits.lot_excess.col},
     )
 
 

@@ -1,4 +1,4 @@
-"""Bidders among each other: habitual losers and those who always meet (analysis 围标串标)."""
+"""Bidders among each other: who is tied to whom, who always loses and who always meets (analysis 围标串标)."""
 
 import numpy as np
 import polars as pl
@@ -6,9 +6,53 @@ from scipy.stats import hypergeom
 
 from features.assessment.declare import Measure, NullReason, indicator
 from features.assessment.shapes import at_least, at_most, ramp
+from features.derive.affiliations import WEIGHTS, CommonControl, WeakAffiliation, weighted
 from features.derive.bidders import BidderRecord, CoBidding
 
 RAW = pl.col("raw_value")
+
+
+@indicator("SI-020", reads=CommonControl)
+def common_control() -> Measure:
+    """Whether two bidders of one lot are under one hand on the day of the opening.
+
+    One controls the other or a third hand controls both, step by step above the ratio; or one person represents both;
+    or most directors and managers are the same. The state is no hand: a chain ends at a government body.
+
+    Grain: one row per pair and day of opening. Unit: 0 or 1.
+    Source: 招标投标法实施条例 第34条; 政府采购法实施条例 第18条; OCP red flags R032 and R033.
+    """
+    tied = CommonControl.tied.col
+    return Measure(
+        raw_value=tied.cast(pl.Float64),
+        support_n=CommonControl.n_lots.col,
+        null_when={NullReason.MISSING_SOURCE: ~tied & ~CommonControl.known.col},
+        triggered=RAW == 1,
+        intensity=RAW,
+        evidence=CommonControl.evidence.col,
+        extras={"ties": CommonControl.ties.col},
+    )
+
+
+@indicator("SI-021", reads=WeakAffiliation)
+def weak_affiliation(*, score_min: float) -> Measure:
+    """How much two bidders of one lot share short of control: address, contact, managers, a holder, employees.
+
+    Registration agents lend address and phone to hundreds of firms: a value of more than twenty firms says nothing.
+    A pair is assessable when what is known of both could add up to the threshold.
+
+    Grain: one row per pair and day of opening. Unit: weighted score, 0..1.
+    Source: 招标投标法实施条例 第39条; 招标投标法实施条例 第40条; OCP red flags R042 and R044.
+    """
+    return Measure(
+        raw_value=weighted("same"),
+        support_n=WeakAffiliation.n_lots.col,
+        null_when={NullReason.MISSING_SOURCE: ~at_least(weighted("known"), score_min)},
+        triggered=at_least(RAW, score_min),
+        intensity=ramp(RAW, 0.1, 0.6),
+        evidence=WeakAffiliation.evidence.col,
+        extras={f"same_{name}": pl.col(f"same_{name}") for name in WEIGHTS},
+    )
 
 
 @indicator("SI-033", reads=BidderRecord)
