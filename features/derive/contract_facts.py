@@ -8,7 +8,7 @@ import polars.selectors as cs
 from features.derive.awards import known_awards
 from features.derive.derived import Derived
 from features.tables.as_of import known_as_of
-from features.tables.contracts import Contract, Subcontract
+from features.tables.contracts import Contract, ContractChange, Subcontract
 from features.tables.site import ProgressReport
 from features.tables.source import SourceTables
 from features.tables.tendering import Bid
@@ -17,8 +17,8 @@ from features.tables.tendering import Bid
 def signed_contracts(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     """Return the contracts signed at or before ``as_of``, drafts left out.
 
-    Grain: one contract. Columns: contract_id, project_id, lot_id, tender_id, contract_type, party_b_org_id, signed_at,
-    amount, payee_account_hash, status.
+    Grain: one contract. Columns: contract_id, project_id, lot_id, tender_id, contract_type, party_a_org_id,
+    party_b_org_id, signed_at, amount, provisional_amount, payee_account_hash, supplement_of_contract_id, status.
     """
     return (
         known_as_of(source[Contract], Contract, as_of)
@@ -28,10 +28,13 @@ def signed_contracts(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
             "lot_id",
             "tender_id",
             pl.col("contract_type").cast(pl.String),
+            "party_a_org_id",
             "party_b_org_id",
             "signed_at",
             "amount",
+            "provisional_amount",
             "payee_account_hash",
+            "supplement_of_contract_id",
             pl.col("status").cast(pl.String),
         )
         .filter(pl.col("status") != "draft")
@@ -90,6 +93,17 @@ def known_progress(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     """Return the monthly reports known at ``as_of``: contract_id, period, actual_pct; of several the furthest."""
     reports = known_as_of(source[ProgressReport], ProgressReport, as_of)
     return reports.group_by("contract_id", "period").agg(pl.col("actual_pct").max())
+
+
+def approved_changes(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
+    """Return the changes approved at or before ``as_of`` (rulings G2); the columns of the table.
+
+    What was approved by then and carried out later was approved, though its status tells of the later event.
+    """
+    status = pl.col("status").cast(pl.String)
+    return known_as_of(source[ContractChange], ContractChange, as_of).filter(
+        pl.col("approved_at").is_not_null(), status.is_in(["approved", "executed"]).fill_null(value=True)
+    )
 
 
 def per_contract(table: type[Derived], contracts: pl.LazyFrame, *parts: pl.LazyFrame) -> pl.LazyFrame:

@@ -1,16 +1,13 @@
 """A tenderer and its repeated winner (analysis 招标人与多次中标人)."""
 
-import numpy as np
 import polars as pl
-from scipy.stats import binom
 
+from features.assessment.chance import binomial_upper_tail, neg_log
 from features.assessment.declare import Measure, NullReason, indicator
 from features.assessment.shapes import at_least, at_most, ramp
 from features.derive.tenderers import TendererAward, TendererCompetition, TendererWinRate, WinningRun
 
 RAW = pl.col("raw_value")
-NEGLOG_MAX = 10.0
-"""-log10 of a p-value is capped here (README section 3)."""
 NULL_AMOUNT_MAX = 0.2
 
 
@@ -58,9 +55,9 @@ def tenderer_win_lift(*, q_max: float, wins_min: int, bids_min: int, elsewhere_m
         TendererWinRate.n_bids_elsewhere_all.col >= elsewhere_min
     )
     p0 = (TendererWinRate.n_wins_elsewhere.col + 1) / (elsewhere + 2)
-    p_value = pl.struct(k=TendererWinRate.n_wins.col, m=n_bids, p=p0).map_batches(_binomial_upper_tail, pl.Float64)
+    p_value = binomial_upper_tail(TendererWinRate.n_wins.col, n_bids, p0)
     return Measure(
-        raw_value=(-p_value.log10()).clip(0.0, NEGLOG_MAX),
+        raw_value=neg_log(p_value),
         support_n=n_bids,
         null_when={
             NullReason.MISSING_SOURCE: ~enough & ((n_bids == 0) | enough_seen),
@@ -137,10 +134,3 @@ def low_competition(*, gap_min: float, n_min: int, peers_min: int) -> Measure:
             "n_peers": TendererCompetition.n_peers.col,
         },
     )
-
-
-def _binomial_upper_tail(counts: pl.Series) -> pl.Series:
-    """Return P(X >= k) for X ~ Binomial(m, p); k = 0 gives exactly 1 (rulings G19)."""
-    fields = counts.struct
-    k, m, p = (fields.field(name).to_numpy() for name in ("k", "m", "p"))
-    return pl.Series("p_value", np.where(k <= 0, 1.0, binom.sf(k - 1, m, p)))
