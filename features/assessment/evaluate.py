@@ -3,8 +3,8 @@
 import polars as pl
 
 from features.assessment.declare import Indicator, Measure, NullReason
-from features.assessment.multiplicity import with_q_values
 from features.assessment.peers import N_BIN, n_bin, with_peers
+from features.derive.multiplicity import with_q_values
 
 SUBJECT = "subject_id"
 

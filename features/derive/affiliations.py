@@ -26,6 +26,7 @@ SHARED_BY_MAX = 20
 """A phone, mail or address of more firms belongs to a registration agent and says nothing (rulings G21)."""
 STEPS = ("holding", "actual_controller")
 MANAGEMENT = ("legal_rep", *BOARD)
+REGISTERED = ("address_norm", "phone_hash", "email_hash")
 TIE = ("org_id_1", "org_id_2", "day")
 WEIGHTS = {"address": 0.30, "contact": 0.25, "people": 0.20, "holder": 0.15, "insured": 0.10}
 """What each weak tie adds to the score of SI-021."""
@@ -99,11 +100,14 @@ class WeakAffiliation(BidderTie):
     def derive(cls, source: SourceTables, as_of: dt.datetime, tie_months: int, minor_ratio: float) -> pl.LazyFrame:
         """Compare registered values, people, holders and insured employees of each pair (rulings SI-021)."""
         pairs = bidder_pairs(source, as_of).collect().lazy()
-        return (
-            weak_ties(source, pairs, as_of, tie_months=tie_months, minor_ratio=minor_ratio)
-            .with_columns(subject_id=organisation_pair(pl.col("org_id_1"), pl.col("org_id_2")))
-            .select(cls.column_names())
-        )
+        rows = weak_ties(source, pairs, as_of, tie_months=tie_months, minor_ratio=minor_ratio).collect().lazy()
+        found = same_ways(rows)
+        shown = _evidence(pl.concat([_bid_rows(pairs, found), rows.drop("way")]))
+        said = _met(pairs).join(found, on=TIE, how="left").join(shown, on=TIE, how="left")
+        for known in _known_ways(source, pairs, as_of, tie_months):
+            said = said.join(known, on=TIE, how="left")
+        flags = [pl.col(f"{prefix}_{name}").fill_null(value=False) for prefix in ("same", "known") for name in WEIGHTS]
+        return said.with_columns(*flags, evidence=pl.col("evidence").fill_null("[]")).select(cls.column_names())
 
 
 def weighted(prefix: str) -> pl.Expr:
@@ -235,39 +239,49 @@ def weak_ties(
     tie_months: int = TIE_MONTHS,
     minor_ratio: float = MINOR_RATIO,
 ) -> pl.LazyFrame:
-    """Return what pairs of bidders share: TIE, n_lots, ``same_*``, ``known_*`` and evidence (rulings SI-021)."""
+    """Return the rows that pairs of bidders have in common on their day (rulings SI-021).
+
+    Returns:
+        Two rows a tie, one an end: TIE, way (a name of WEIGHTS), table, key, org_id, says.
+    """
     met = pairs.select(TIE).unique().collect().lazy()
     asked = _ends(met).collect().lazy()
-    since = pl.col("day").dt.offset_by(f"-{tie_months}mo")
+    since = _since(tie_months)
     control = control_ties(source, met, as_of).select(TIE).unique()
-    managers = _in_office(asked, _managers(source, as_of), since)
-    insured = _insured(source, asked)
-    registered = {name: _shared_values(source, name) for name in ("address_norm", "phone_hash", "email_hash")}
     ways = [
-        *[_same_registered(met, values, name) for name, values in registered.items()],
-        _same_people(met, managers),
+        *[_same_registered(met, _shared_values(source, name), name) for name in REGISTERED],
+        _same_people(met, _in_office(asked, _managers(source, as_of), since)),
         _same_holder(source, met.join(control, on=TIE, how="anti"), asked, minor_ratio),
-        _same_insured(met, insured, since),
+        _same_insured(met, _insured(source, asked), since),
     ]
-    rows = pl.concat(ways).collect().lazy()
-    found = rows.group_by(TIE).agg((pl.col("way") == name).any().alias(f"same_{name}") for name in WEIGHTS)
+    return pl.concat(one.select(*TIE, "way", "table", "key", "org_id", "says") for one in ways)
+
+
+def same_ways(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return what each pair has in common, from the rows of ``weak_ties``: TIE and ``same_*``."""
+    return rows.group_by(TIE).agg((pl.col("way") == name).any().alias(f"same_{name}") for name in WEIGHTS)
+
+
+def _known_ways(source: SourceTables, pairs: pl.LazyFrame, as_of: dt.datetime, tie_months: int) -> list[pl.LazyFrame]:
+    """Return, for each way of WEIGHTS, the pairs of which both ends carry a usable value: TIE and ``known_*``."""
+    met = pairs.select(TIE).unique().collect().lazy()
+    asked = _ends(met).collect().lazy()
+    since = _since(tie_months)
     holders = source[Shareholding].join(asked, on="org_id", how="inner").filter(valid_on(pl.col("day")))
-    contact = [_both(met, registered[name], name) for name in ("phone_hash", "email_hash")]
-    both = [
-        _both(met, registered["address_norm"], "known_address"),
-        pl.concat([one.select(*TIE, known_contact=pl.lit(value=True)) for one in contact]).unique(),
+    managers = _in_office(asked, _managers(source, as_of), since)
+    address, phone, email = (_shared_values(source, name) for name in REGISTERED)
+    contact = pl.concat(_both(met, one, "known_contact") for one in (phone, email))
+    return [
+        _both(met, address, "known_address"),
+        contact.unique(),
         _both(met, managers, "known_people", on=["day"]),
         _both(met, holders, "known_holder", on=["day"]),
-        _both(met, _insuring(asked, insured, since), "known_insured", on=["day"]),
+        _both(met, _insuring(asked, _insured(source, asked), since), "known_insured", on=["day"]),
     ]
-    said = _met(pairs).join(found, on=TIE, how="left")
-    for one in both:
-        said = said.join(one, on=TIE, how="left")
-    shown = _evidence(pl.concat([_bid_rows(pairs, found), rows.select(*TIE, "table", "key", "org_id", "says")]))
-    return said.join(shown, on=TIE, how="left").with_columns(
-        *[pl.col(f"{prefix}_{name}").fill_null(value=False) for prefix in ("same", "known") for name in WEIGHTS],
-        evidence=pl.col("evidence").fill_null("[]"),
-    )
+
+
+def _since(tie_months: int) -> pl.Expr:
+    return pl.col("day").dt.offset_by(f"-{tie_months}mo")
 
 
 def _ends(met: pl.LazyFrame) -> pl.LazyFrame:

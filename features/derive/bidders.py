@@ -4,7 +4,9 @@ import datetime as dt
 from itertools import pairwise
 
 import dataframely as dy
+import numpy as np
 import polars as pl
+from scipy.stats import hypergeom
 
 from features.derive.awards import known_awards
 from features.derive.bids import submitted_bids
@@ -16,6 +18,9 @@ from features.derive.windows import in_window, short_history
 from features.tables.source import SourceTables
 
 PRICE_SENSITIVE = ("lowest_evaluated", "reasonable_low_price", "comprehensive")
+LIFT = pl.col("n_both") * pl.col("n_lots") / (pl.col("n_1") * pl.col("n_2"))
+"""Common lots of two over what chance would have it (SI-034)."""
+OVERLAP = pl.col("n_both") / pl.min_horizontal("n_1", "n_2")
 
 
 def competitive_lots(source: SourceTables, as_of: dt.datetime, window_months: int) -> pl.LazyFrame:
@@ -253,6 +258,21 @@ class CoBidding(Derived):
             .select(cls.column_names())
             .sort("subject_id", "market")
         )
+
+
+def cobidding_p_value() -> pl.Expr:
+    """Return P(X >= n_both) for the common lots of two among n_lots, of which n_1 and n_2 are theirs (rulings G19)."""
+    return pl.struct("n_lots", "n_1", "n_2", "n_both").map_batches(_hypergeometric_upper_tail, pl.Float64)
+
+
+def _hypergeometric_upper_tail(counts: pl.Series) -> pl.Series:
+    n, a, b, c = (counts.struct.field(name).to_numpy() for name in ("n_lots", "n_1", "n_2", "n_both"))
+    possible = (n > 0) & (c > 0)
+    p = np.ones(len(n))
+    # The same to the last bit whichever of the two comes first.
+    fewer, more = np.minimum(a, b), np.maximum(a, b)
+    p[possible] = hypergeom.sf(c[possible] - 1, n[possible], fewer[possible], more[possible])
+    return pl.Series("p_value", p)
 
 
 def _pairs(there: pl.LazyFrame, keep: list[str]) -> pl.LazyFrame:

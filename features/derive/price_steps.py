@@ -92,8 +92,8 @@ def _ratio_by_lot(source: SourceTables, as_of: dt.datetime, ratio_dp: int, items
     return (
         modal_ratios(priced, ratio_dp)
         .lazy()
-        .join(bids.select("lot_id", bid_1="bid", id_1="bid_id", org_1="bidder_org_id"), on="bid_1")
-        .join(bids.select(bid_2="bid", id_2="bid_id", org_2="bidder_org_id"), on="bid_2")
+        .join(bids.select("lot_id", place_1="place", id_1="bid_id", org_1="bidder_org_id"), on="place_1")
+        .join(bids.select(place_2="place", id_2="bid_id", org_2="bidder_org_id"), on="place_2")
         .filter(pl.col("org_1") != pl.col("org_2"))
         .with_columns(
             modal_share=pl.when(enough).then(pl.col("n_modal") / pl.col("n_items")),

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from features.clock import SHANGHAI
+from features.derive.bid_pairs import rivals
 from features.derive.bids import LotBid
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
-from features.derive.pairs import bid_pair
 from features.tables.bills import BidItemPrice, BoqItem
 from features.tables.money import MarketPrice
 from features.tables.source import SourceTables
@@ -22,17 +22,17 @@ CHUNK_ROWS = 1_000_000
 MARKET_MONTHS = 2
 """Published prices of the month of opening and of so many before it count (rulings SI-030)."""
 SHOWN_ITEMS = 20
-PAIR = ("bid_1", "bid_2")
+PAIR = ("place_1", "place_2")
 
 
 @dataclass(frozen=True)
 class PricedItems:
-    """The prices of a city in numbers: bids and items by their place, money in cents.
+    """The unit prices of a city in numbers: bids and items by their place, money in cents.
 
     Attributes:
-        bids: bid (place), bid_id, lot_id, bidder_org_id, sorted by lot and bid.
-        items: item (place), boq_item_id, lot_id, item_code.
-        prices: bid, item, cents, control (cents or null), provisional; sorted by bid.
+        bids: place, bid_id, lot_id, bidder_org_id, sorted by lot and bid.
+        items: item (its place), boq_item_id, lot_id, item_code.
+        prices: place (of the bid), item, cents, control (cents or null), provisional; sorted.
     """
 
     bids: pl.DataFrame
@@ -41,8 +41,8 @@ class PricedItems:
 
     def chunks(self) -> Iterator[pl.DataFrame]:
         """Give the prices lot by lot, many lots at a time."""
-        lots = self.bids.select("bid", lot=pl.col("lot_id").rank("dense"))
-        rows = self.prices.join(lots, on="bid", how="left", maintain_order="left")
+        lots = self.bids.select("place", lot=pl.col("lot_id").rank("dense"))
+        rows = self.prices.join(lots, on="place", how="left", maintain_order="left")
         sizes = rows.group_by("lot").len().sort("lot")
         part = sizes.select("lot", part=pl.col("len").cum_sum() // CHUNK_ROWS)
         numbered = rows.join(part, on="lot", how="left").drop("lot")
@@ -79,13 +79,13 @@ class ItemDigits(Derived):
         found = (
             priced.prices.lazy()
             .with_columns(digit=digit)
-            .group_by("bid")
+            .group_by("place")
             .agg(n_items=n, excess=pl.when(n > 0).then(distance - by_chance / n.sqrt()))
         )
         assessable = pl.col("n_items") >= items_min
         return (
             priced.bids.lazy()
-            .join(found, on="bid", how="left")
+            .join(found, on="place", how="left")
             .with_columns(priced=pl.col("n_items").is_not_null(), n_items=pl.col("n_items").fill_null(0))
             .with_columns(lot_excess=pl.col("excess").filter(assessable).median().over("lot_id"))
             .group_by("bid_id")
@@ -115,20 +115,21 @@ class EqualItems(Derived):
         priced = priced_items(source, as_of)
         market = _market_prices(source, as_of, priced.items)
         parts = [_equal(chunk, market, price_tol, common_max) for chunk in priced.chunks()]
-        empty = {"bid_1": pl.UInt32, "bid_2": pl.UInt32, "n_eligible": pl.Int64, "n_same": pl.Int64}
+        empty = {"place_1": pl.UInt32, "place_2": pl.UInt32, "n_eligible": pl.Int64, "n_same": pl.Int64}
         shown = {"items": pl.List(pl.UInt32)}
         found = pl.concat([pl.DataFrame(schema=empty | shown), *parts])
-        with_prices = priced.prices.select("bid").unique().with_columns(priced=pl.lit(value=True))
-        bids = priced.bids.join(with_prices, on="bid", how="left").with_columns(pl.col("priced").fill_null(value=False))
-        rivals = _rivals(bids.lazy())
+        with_prices = priced.prices.select("place").unique().with_columns(priced=pl.lit(value=True))
+        bids = priced.bids.join(with_prices, on="place", how="left").with_columns(
+            pl.col("priced").fill_null(value=False)
+        )
         evidence = _equal_evidence(found, priced)
         return (
-            rivals.join(found.lazy().drop("items"), on=PAIR, how="left")
+            rivals(bids.lazy())
+            .join(found.lazy().drop("items"), on=PAIR, how="left")
             .join(evidence, on=PAIR, how="left")
             .with_columns(
                 pl.col("n_eligible", "n_same").fill_null(0),
                 evidence=pl.col("evidence").fill_null("[]"),
-                subject_id=bid_pair(pl.col("bid_id_1"), pl.col("bid_id_2")),
                 priced=pl.col("priced_1") & pl.col("priced_2"),
             )
             .select(cls.column_names())
@@ -141,7 +142,7 @@ def priced_items(source: SourceTables, as_of: dt.datetime) -> PricedItems:
         LotBid.derive(source, as_of)
         .select("lot_id", "bid_id", "bidder_org_id")
         .sort("lot_id", "bid_id")
-        .with_row_index("bid")
+        .with_row_index("place")
         .collect()
     )
     items = (
@@ -155,24 +156,24 @@ def priced_items(source: SourceTables, as_of: dt.datetime) -> PricedItems:
     prices = (
         source[BidItemPrice]
         .select("bid_id", "boq_item_id", cents=_cents("unit_price"))
-        .join(bids.lazy().select("bid", "bid_id", "lot_id"), on="bid_id", how="inner")
+        .join(bids.lazy().select("place", "bid_id", "lot_id"), on="bid_id", how="inner")
         .join(items.lazy(), on=["boq_item_id", "lot_id"], how="inner")
-        .select("bid", "item", "cents", "control", provisional="is_provisional")
-        .sort("bid", "item", "cents")
+        .select("place", "item", "cents", "control", provisional="is_provisional")
+        .sort("place", "item", "cents")
         .collect()
     )
     return PricedItems(bids, items.drop("is_provisional", "control"), prices)
 
 
 def modal_ratios(priced: PricedItems, ratio_dp: int) -> pl.DataFrame:
-    """Return the most frequent ratio between the unit prices of two bids: bid_1, bid_2, n_items, n_modal, ratio.
+    """Return the most frequent ratio between the unit prices of two bids: place_1, place_2, n_items, n_modal, ratio.
 
     The smaller bid id stands over the larger. Provisional items and items without price are left out, and so is an
     item at which both follow their own usual discount on the control price; a ratio of 1 is never the mode (rulings
     SI-029 (b)).
     """
     parts = [_ratios(chunk, ratio_dp) for chunk in priced.chunks()]
-    schema = {"bid_1": pl.UInt32, "bid_2": pl.UInt32, "n_items": pl.Int64, "n_modal": pl.Int64, "ratio": pl.Float64}
+    schema = {"place_1": pl.UInt32, "place_2": pl.UInt32, "n_items": pl.Int64, "n_modal": pl.Int64, "ratio": pl.Float64}
     return pl.concat([pl.DataFrame(schema=schema), *parts])
 
 
@@ -186,14 +187,14 @@ def _ratios(chunk: pl.DataFrame, ratio_dp: int) -> pl.DataFrame:
     rows = usable.with_columns(discount=discount)
     usual = (
         rows.filter(pl.col("discount").is_not_null())
-        .group_by("bid", "discount")
+        .group_by("place", "discount")
         .len()
-        .sort("bid", "len", "discount", descending=[False, True, False])
-        .group_by("bid")
+        .sort("place", "len", "discount", descending=[False, True, False])
+        .group_by("place")
         .agg(usual=pl.col("discount").first())
     )
-    rows = rows.join(usual, on="bid", how="left").select(
-        "bid", "item", "cents", as_usual=(pl.col("discount") == pl.col("usual")).fill_null(value=False)
+    rows = rows.join(usual, on="place", how="left").select(
+        "place", "item", "cents", as_usual=(pl.col("discount") == pl.col("usual")).fill_null(value=False)
     )
     ratio = (pl.col("cents") / pl.col("cents_2")).round(ratio_dp)
     counted = (
@@ -219,8 +220,8 @@ def _item_pairs(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Return each two prices of one item: the columns of the first, those of the second with the ending _2."""
     return (
         rows.join(rows, on="item", how="inner", suffix="_2")
-        .filter(pl.col("bid") < pl.col("bid_2"))
-        .rename({"bid": "bid_1"})
+        .filter(pl.col("place") < pl.col("place_2"))
+        .rename({"place": "place_1"})
     )
 
 
@@ -252,7 +253,7 @@ def _equal(chunk: pl.DataFrame, market: pl.LazyFrame, price_tol: float, common_m
         .with_columns(n_alike=pl.len().over("item", "cents").cast(pl.Int64))
         .filter(pl.col("control") > 0, ~pl.col("provisional"), pl.col("cents") != pl.col("control"))
         .join(market, on=["item", "cents"], how="anti")
-        .select("bid", "item", "cents", "n_priced", "n_alike")
+        .select("place", "item", "cents", "n_priced", "n_alike")
     )
     others = pl.col("n_priced") - 2
     equal = pl.col("cents") == pl.col("cents_2")
@@ -273,20 +274,13 @@ def _equal(chunk: pl.DataFrame, market: pl.LazyFrame, price_tol: float, common_m
     )
 
 
-def _rivals(bids: pl.LazyFrame) -> pl.LazyFrame:
-    """Return each two bids of a lot by different bidders, the columns of both with the endings _1 and _2."""
-    first, second = (bids.select("lot_id", pl.all().exclude("lot_id").name.suffix(end)) for end in ("_1", "_2"))
-    return first.join(second, on="lot_id", how="inner").filter(
-        pl.col("bid_1") < pl.col("bid_2"), pl.col("bidder_org_id_1") != pl.col("bidder_org_id_2")
-    )
-
-
 def _equal_evidence(found: pl.DataFrame, priced: PricedItems) -> pl.LazyFrame:
     """Return the bids of pairs with equal prices, and some of the items."""
     pairs = found.lazy().filter(pl.col("n_same") > 0)
-    bids = priced.bids.lazy().select("bid", key="bid_id", says="bidder_org_id")
+    bids = priced.bids.lazy().select("place", key="bid_id", says="bidder_org_id")
     bid_rows = [
-        pairs.join(bids, left_on=end, right_on="bid").select(*PAIR, "key", "says", table=pl.lit("bid")) for end in PAIR
+        pairs.join(bids, left_on=end, right_on="place").select(*PAIR, "key", "says", table=pl.lit("bid"))
+        for end in PAIR
     ]
     items = pairs.explode("items").join(priced.items.lazy(), left_on="items", right_on="item")
     item_rows = items.select(*PAIR, key="boq_item_id", says="item_code", table=pl.lit("boq_item"))

@@ -7,6 +7,7 @@ from scipy.stats import kstwo
 from features.assessment.declare import Measure, NullReason, PeerRule, indicator
 from features.assessment.peers import N_BIN
 from features.assessment.shapes import at_least, at_most, ramp
+from features.derive.benchmark import BenchmarkGroup
 from features.derive.bids import LotBid
 from features.derive.evidence import rows_as_evidence
 from features.derive.lots import DIRECT
@@ -295,6 +296,34 @@ def benford_prices(*, excess_min: float, gap: float, items_min: int) -> Measure:
         intensity=ramp(RAW, 0.004, 0.020),
         evidence=ItemDigits.evidence.col,
         extras={"lot_excess": ItemDigits.lot_excess.col},
+    )
+
+
+@indicator("SI-032", reads=BenchmarkGroup)
+def benchmark_manipulation(*, shift_min: float) -> Measure:
+    """How far the losing bids of the winner's group moved the price benchmark of one lot, and whether that won it.
+
+    Where points depend on nearness to a mean of the bids, a few friends can pilot it. Their losing bids are left out,
+    and the others scored anew on the curve of the recorded points. In a crowd one group moves the mean little.
+
+    Grain: one row per lot, and per winner in a group of linked bids. Unit: ratio of the benchmark.
+    Source: 招标投标法实施条例 第39条; 招标投标法实施条例 第40条; collusion in average-bid auctions.
+    """
+    return Measure(
+        raw_value=BenchmarkGroup.shift.col,
+        support_n=BenchmarkGroup.n_valid.col,
+        null_when={
+            NullReason.NOT_APPLICABLE: ~BenchmarkGroup.by_mean.col | ~BenchmarkGroup.linked.col,
+            NullReason.MISSING_SOURCE: ~BenchmarkGroup.known.col,
+        },
+        triggered=pl.col("flip") & at_least(RAW, shift_min),
+        intensity=pl.when("flip").then(ramp(RAW, 0.0005, 0.01)).otherwise(0.3 * ramp(pl.col("group_ratio"), 0.3, 0.7)),
+        evidence=BenchmarkGroup.evidence.col,
+        extras={
+            "flip": BenchmarkGroup.flip.col,
+            "n_group": BenchmarkGroup.n_group.col,
+            "group_ratio": BenchmarkGroup.n_group.col / BenchmarkGroup.n_valid.col,
+        },
     )
 
 

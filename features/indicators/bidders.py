@@ -1,13 +1,12 @@
-"""Bidders among each other: who is tied to whom, who always loses and who always meets (analysis 围标串标)."""
+"""Bidders among each other: who is tied to whom, who always loses, always meets, steps back (analysis 围标串标)."""
 
-import numpy as np
 import polars as pl
-from scipy.stats import hypergeom
 
 from features.assessment.declare import Measure, NullReason, indicator
 from features.assessment.shapes import at_least, at_most, ramp
 from features.derive.affiliations import WEIGHTS, CommonControl, WeakAffiliation, weighted
-from features.derive.bidders import BidderRecord, CoBidding
+from features.derive.bidders import LIFT, OVERLAP, BidderRecord, CoBidding, cobidding_p_value
+from features.derive.withdrawals import Withdrawal
 
 RAW = pl.col("raw_value")
 
@@ -113,11 +112,9 @@ def cobidding_lift(*, c_min: int, lift_min: float, overlap_min: float, q_max: fl
     """
     n, a, b, c = (CoBidding.n_lots.col, CoBidding.n_1.col, CoBidding.n_2.col, CoBidding.n_both.col)
     enough = (n >= lots_min) & (a >= c_min) & (b >= c_min)
-    overlap = c / pl.min_horizontal(a, b)
-    p_value = pl.struct(n=n, a=a, b=b, c=c).map_batches(_hypergeometric_upper_tail, pl.Float64)
     lifted = pl.max_horizontal(ramp(RAW.log(2), 0.6, 2.5), ramp(pl.col("overlap"), 0.5, 0.95))
     return Measure(
-        raw_value=c * n / (a * b),
+        raw_value=LIFT,
         support_n=c,
         null_when={
             NullReason.MISSING_SOURCE: CoBidding.only_incomplete.col,
@@ -129,8 +126,8 @@ def cobidding_lift(*, c_min: int, lift_min: float, overlap_min: float, q_max: fl
         intensity=lifted * ramp(pl.col("n_both").cast(pl.Float64), c_min - 1, 3 * c_min),
         evidence=CoBidding.evidence.col,
         extras={
-            "p_value": p_value,
-            "overlap": overlap,
+            "p_value": cobidding_p_value(),
+            "overlap": OVERLAP,
             "n_both": c,
             "n_1": a,
             "n_2": b,
@@ -141,13 +138,28 @@ def cobidding_lift(*, c_min: int, lift_min: float, overlap_min: float, q_max: fl
     )
 
 
-def _hypergeometric_upper_tail(counts: pl.Series) -> pl.Series:
-    """Return P(X >= c) for c common lots among N, of which a are one's and b the other's (rulings G19)."""
-    fields = counts.struct
-    n, a, b, c = (fields.field(name).to_numpy() for name in ("n", "a", "b", "c"))
-    possible = (n > 0) & (c > 0)
-    p = np.ones(len(n))
-    # The same to the last bit whichever of the two comes first.
-    fewer, more = np.minimum(a, b), np.maximum(a, b)
-    p[possible] = hypergeom.sf(c[possible] - 1, n[possible], fewer[possible], more[possible])
-    return pl.Series("p_value", p)
+@indicator("SI-036", reads=Withdrawal)
+def abnormal_withdrawal(*, rep_min: int) -> Measure:
+    """Whether a winning bid of one lot was given up and a dearer one won, and what makes that suspicious.
+
+    The first candidate stepped back, or a cheaper bid was withdrawn or not decrypted. A link to the winner and a habit
+    of stepping back add to it. A failed guarantee or a jump of prices is an honest reason: read what was given.
+
+    Grain: one row per lot, and per who gave up and who won. Unit: 0, or 0.4 to 1.
+    Source: 招标投标法 第45条; 招标投标法实施条例 第55条; OCP red flag R027.
+    """
+    happened = Withdrawal.happened.col
+    repeated = Withdrawal.n_abandoned.col >= rep_min
+    return Measure(
+        raw_value=happened.cast(pl.Float64)
+        * (0.4 + 0.3 * Withdrawal.linked.col.cast(pl.Float64) + 0.3 * repeated.cast(pl.Float64)),
+        support_n=Withdrawal.n_candidates.col,
+        null_when={
+            NullReason.MISSING_SOURCE: ~happened & ~Withdrawal.known.col,
+            NullReason.TOO_FEW_OBSERVATIONS: Withdrawal.short_history.col,
+        },
+        triggered=at_least(RAW, 0.7),
+        intensity=RAW,
+        evidence=Withdrawal.evidence.col,
+        extras={"linked": Withdrawal.linked.col, "n_abandoned": Withdrawal.n_abandoned.col},
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from features.assessment.evaluate import measure
-from features.assessment.multiplicity import with_q_values
+from features.derive.multiplicity import with_q_values
 from features.indicators.built import indicators
 
 p_values = st.lists(st.floats(0, 1) | st.sampled_from([0.0, 0.01, 0.05, 1.0]), min_size=1, max_size=30)
