@@ -141,11 +141,7 @@ def _orders_of_contracts(source: SourceTables, as_of: dt.datetime) -> pl.LazyFra
 
 
 def _placed(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
-    return (
-        source[ProcurementOrder]
-        .filter(pl.col("ordered_at") <= as_of)
-        .with_columns(pl.col("method").cast(pl.String))
-    )
+    return source[ProcurementOrder].filter(pl.col("ordered_at") <= as_of).with_columns(pl.col("method").cast(pl.String))
 
 
 def _tenders(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
@@ -170,9 +166,7 @@ def _described(*columns: str) -> pl.Expr:
     return pl.coalesce(pl.when(pl.col(name).str.strip_chars() != "").then(pl.col(name)) for name in columns)
 
 
-def _with_limit(
-    rows: pl.LazyFrame, source: SourceTables, as_of: dt.datetime, limits: TenderLimits
-) -> pl.LazyFrame:
+def _with_limit(rows: pl.LazyFrame, source: SourceTables, as_of: dt.datetime, limits: TenderLimits) -> pl.LazyFrame:
     limit = limits.of(pl.col("object_type"), pl.col("by_procurement_law"), source, as_of)
     return rows.with_columns(limit=limit).with_columns(
         below_limit=pl.col("amount") < pl.col("limit"),

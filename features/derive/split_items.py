@@ -15,6 +15,7 @@ from features.derive.affiliations import same_ways, weak_ties, weighted
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
 from features.derive.likeness import bigrams, dice
+from features.derive.linked_bidders import WEAK_MIN
 from features.derive.lots import with_group
 from features.derive.pairs import organisation_pair
 from features.derive.places import great_circle_m
@@ -31,8 +32,6 @@ SIM_MIN = 0.8
 """SI-077.sim_min."""
 DAYS_N = 180
 """SI-077.days_n."""
-AFFILIATED_MIN = 0.3
-"""Suppliers whose weak ties (SI-021) reach this count as one (SI-078)."""
 ALIKE = ("owner_org_id", "object_type", "category")
 """Only purchases equal in these can be pieces of one."""
 CLUSTER = ("component", "first_day")
@@ -221,8 +220,10 @@ class AdjacentWorks(Derived):
         items = _numbered(_items(contracts).filter(object_type="works"))
         placed = _placed(items.lazy(), source, as_of).collect()
         found = _clusters(items, _near(placed, dist_m, days_n), days_n)
-        unplaced = placed.lazy().group_by(subject_id="project_id").agg(
-            n_unplaced=(pl.col("longitude").is_null() | pl.col("latitude").is_null()).sum().cast(pl.Int64)
+        unplaced = (
+            placed.lazy()
+            .group_by(subject_id="project_id")
+            .agg(n_unplaced=(pl.col("longitude").is_null() | pl.col("latitude").is_null()).sum().cast(pl.Int64))
         )
         rows = _per_project(SplitProject, contracts, found)
         return (
@@ -374,7 +375,7 @@ def _per_project(table: type[Derived], bought: pl.LazyFrame, found: pl.DataFrame
 
 
 def _tied_groups(source: SourceTables, held: pl.LazyFrame, as_of: dt.datetime) -> pl.LazyFrame:
-    """Return which suppliers of a cluster are weakly tied on its last day: CLUSTER, group_org_id, other_group_org_id."""
+    """Return the suppliers weakly tied on the last day of a cluster: CLUSTER, group_org_id, other_group_org_id."""
     last_day = pl.col("day").max().over(CLUSTER)
     members = held.select(*CLUSTER, "group_org_id", "supplier_org_id", day=last_day).unique()
     pairs = (
@@ -387,7 +388,7 @@ def _tied_groups(source: SourceTables, held: pl.LazyFrame, as_of: dt.datetime) -
         .lazy()
     )
     ways = same_ways(weak_ties(source, pairs, as_of))
-    close = ways.filter(weighted("same").round(9) >= AFFILIATED_MIN).select("org_id_1", "org_id_2", "day")
+    close = ways.filter(weighted("same").round(9) >= WEAK_MIN).select("org_id_1", "org_id_2", "day")
     tied = pairs.join(close, on=["org_id_1", "org_id_2", "day"], how="semi")
     both = [("group_org_id", "group_org_id_2"), ("group_org_id_2", "group_org_id")]
     return pl.concat(tied.select(*CLUSTER, group_org_id=one, other_group_org_id=other) for one, other in both).unique()

@@ -3,10 +3,17 @@
 from functools import cache
 
 from features.assessment.declare import Indicator, collect
-from features.indicators import bid_files, bid_prices, bidders, tenderer_repeat_winner, winner_vs_builder
+from features.indicators import (
+    bid_files,
+    bid_prices,
+    bidders,
+    lot_splitting,
+    tenderer_repeat_winner,
+    winner_vs_builder,
+)
 from features.indicators.catalogue import entries
 
-MODULES = (tenderer_repeat_winner, bid_prices, bid_files, bidders, winner_vs_builder)
+MODULES = (tenderer_repeat_winner, bid_prices, bid_files, bidders, winner_vs_builder, lot_splitting)
 
 
 @cache
