@@ -19,7 +19,8 @@ from features.tables.tendering import TenderClause
 class LotTerms(Derived):
     """One opened lot with bids, the clauses that restrict it, and whether its winner meets them."""
 
-    lot_id = dy.String(primary_key=True)
+    subject_id = dy.String(primary_key=True)
+    """The lot."""
     n_clauses = dy.Int64(min=0)
     pool = dy.Int64(nullable=True, min=0)
     """Fewest firms that meet one of the qualification clauses; null where it is known of none."""
@@ -72,9 +73,10 @@ class LotTerms(Derived):
                 pl.col("winner_qualified").fill_null(value=False),
                 pl.col("evidence").fill_null("[]"),
                 awarded=pl.col("winner_qualified").is_not_null(),
+                subject_id="lot_id",
             )
             .select(cls.column_names())
-            .sort("lot_id")
+            .sort("subject_id")
         )
 
 
