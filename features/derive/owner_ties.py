@@ -123,6 +123,12 @@ def _within(moment: pl.Expr) -> pl.Expr:
     return (moment > pl.col("since")) & (moment <= pl.col("awarded_at"))
 
 
+def _month_end() -> pl.Expr:
+    """Return the last microsecond of a month of insurance, from which it counts."""
+    first = pl.col("month").str.to_datetime("%Y-%m", time_zone=str(SHANGHAI), time_unit="us")
+    return first.dt.offset_by("1mo") - pl.duration(microseconds=1)
+
+
 def _tenderer_people(source: SourceTables, awards: pl.LazyFrame) -> pl.LazyFrame:
     """Return who is of the tenderer's side of each award, with the row that says so.
 
@@ -182,9 +188,8 @@ def _members(source: SourceTables, awards: pl.LazyFrame, asked: pl.LazyFrame) ->
     insured = (
         source.with_sensitive(SocialInsurance)
         .join(asked, on="person_id", how="semi")
-        .with_columns(month_end=pl.col("month").str.to_datetime("%Y-%m", time_zone=str(SHANGHAI)).dt.offset_by("1mo"))
+        .with_columns(month_end=_month_end())
     )
-    month_end = pl.col("month_end") - pl.duration(microseconds=1)
     on = ["org_id", "person_id"]
     found = [
         (roles.filter(_meets("start_date", "end_date")), OrgPerson.NAME, "org_person_id"),
@@ -194,7 +199,7 @@ def _members(source: SourceTables, awards: pl.LazyFrame, asked: pl.LazyFrame) ->
             Shareholding.NAME,
             "holding_id",
         ),
-        (at.join(insured, on=on, how="inner").filter(_within(month_end)), SocialInsurance.NAME, "si_id"),
+        (at.join(insured, on=on, how="inner").filter(_within(pl.col("month_end"))), SocialInsurance.NAME, "si_id"),
     ]
     members = pl.concat(
         rows.select("award_id", "own_person_id", "tie", "relation_id", table=pl.lit(table), key=pl.col(key))
@@ -230,12 +235,11 @@ def _known_winners(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     """Return the organisations of which the register or the insurance tells anybody: org_id, winner_known."""
     began = (pl.col("start_date") <= as_of.astimezone(SHANGHAI).date()).fill_null(value=True)
     insured = source.with_sensitive(SocialInsurance).filter(pl.col("person_id").is_not_null())
-    month = as_of.astimezone(SHANGHAI).strftime("%Y-%m")
     rows = [
         source[Organisation].filter(pl.col("legal_rep_person_id").is_not_null()),
         source[OrgPerson].filter(began),
         source[Shareholding].filter(began),
-        insured.filter(pl.col("month") < month),
+        insured.filter(_month_end() <= as_of),
     ]
     return pl.concat(one.select("org_id") for one in rows).unique().with_columns(winner_known=pl.lit(value=True))
 
