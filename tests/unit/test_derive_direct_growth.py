@@ -8,7 +8,7 @@ import pytest
 from features.derive.direct_growth import DirectContract, ProvisionalSum
 from tests.contracts import AS_OF, Rows, at, both, contract, derived
 
-LIMITS = {"tl_works": 4_000_000, "tl_goods": 2_000_000, "tl_services": 1_000_000}
+LIMITS: dict[str, Any] = {"tl_works": 4_000_000, "tl_goods": 2_000_000, "tl_services": 1_000_000}
 
 
 # SI-080: contracts that grow.

@@ -14,6 +14,9 @@ from tests.contracts import AS_OF, Rows, at, both, day, derived, source, won_by
 # The award of lot L to W was known on 2025-12-20 at ten; the 36 months before it begin on 2022-12-20.
 
 
+SEATED = at("2025-11-30")
+
+
 def world(*rows: Rows, **bid: Any) -> Rows:
     """Return an award of tenderer T to W, whose legal representative is known, and further rows."""
     base = won_by(**bid)
@@ -46,6 +49,15 @@ def manager(person: str = "p", **columns: Any) -> Rows:
     return role(person, "manager", "W", **columns)
 
 
+def seat(tender_id: str, member_role: str, drawn_at: Any = SEATED) -> Rows:
+    row = {"draw_id": "D", "tender_id": tender_id, "person_id": "p", "member_role": member_role, "drawn_at": drawn_at}
+    return {"committee_draw": [row]}
+
+
+def post(project_id: str, position: str) -> Rows:
+    return {"key_personnel": [{"kp_id": "K", "project_id": project_id, "person_id": "p", "position": position}]}
+
+
 def relation(left: str, right: str, **columns: Any) -> Rows:
     row = {
         "relation_id": "R",
@@ -73,10 +85,10 @@ def test_nobody_in_common() -> None:
     "own",
     [
         staff(),
-        {"committee_draw": [{"draw_id": "D", "tender_id": "N", "person_id": "p", "member_role": "owner_rep", "drawn_at": at("2025-11-30")}]},
-        {"key_personnel": [{"kp_id": "K", "contract_id": "C", "project_id": "P", "person_id": "p", "position": "owner_rep"}]},
+        seat("N", "owner_rep"),
+        post("P", "owner_rep"),
     ],
-)  # fmt: skip
+)
 def test_staff_committee_and_site_representatives_are_of_the_tenderer(own: Rows) -> None:
     assert kinds(own, manager()) == {"person"}
 
@@ -86,13 +98,13 @@ def test_staff_committee_and_site_representatives_are_of_the_tenderer(own: Rows)
     [
         role("p", "employee", "T"),
         role("p", "owner_staff", "T2"),
-        {"committee_draw": [{"draw_id": "D", "tender_id": "N", "person_id": "p", "member_role": "expert", "drawn_at": at("2025-11-30")}]},
-        {"committee_draw": [{"draw_id": "D", "tender_id": "N2", "person_id": "p", "member_role": "owner_rep", "drawn_at": at("2025-11-30")}]},
-        {"committee_draw": [{"draw_id": "D", "tender_id": "N", "person_id": "p", "member_role": "owner_rep", "drawn_at": None}]},
-        {"key_personnel": [{"kp_id": "K", "project_id": "P", "person_id": "p", "position": "project_manager"}]},
-        {"key_personnel": [{"kp_id": "K", "project_id": "P2", "person_id": "p", "position": "owner_rep"}]},
+        seat("N", "expert"),
+        seat("N2", "owner_rep"),
+        seat("N", "owner_rep", None),
+        post("P", "project_manager"),
+        post("P2", "owner_rep"),
     ],
-)  # fmt: skip
+)
 def test_who_is_not_of_the_tenderer(own: Rows) -> None:
     row = ties(own, manager())
 

@@ -9,9 +9,9 @@ from features.derive.split_items import DAYS_N, SIM_MIN, AdjacentWorks, LimitBun
 from features.indicators.catalogue import specification
 from tests.contracts import AS_OF, Rows, at, both, contract, day, derived, source
 
-LIMITS = {"tl_works": 4_000_000, "tl_goods": 2_000_000, "tl_services": 1_000_000}
-ALIKE = {**LIMITS, "sim_min": 0.8, "days_n": 180}
-NEAR = {**LIMITS, "dist_m": 500, "days_n": 180}
+LIMITS: dict[str, Any] = {"tl_works": 4_000_000, "tl_goods": 2_000_000, "tl_services": 1_000_000}
+ALIKE: dict[str, Any] = {**LIMITS, "sim_min": 0.8, "days_n": 180}
+NEAR: dict[str, Any] = {**LIMITS, "dist_m": 500, "days_n": 180}
 
 
 def piece(key: str, amount: float = 2_500_000, **columns: Any) -> dict[str, Any]:
@@ -278,8 +278,8 @@ def test_an_order_without_supplier_is_held_by_nobody() -> None:
 
 # SI-079: neighbouring works.
 
-PLACE = {"longitude": 106.0, "latitude": 30.8, "sector": "municipal"}
-DATES = {"actual_start_date": day("2026-01-20"), "actual_finish_date": day("2026-04-20")}
+PLACE: dict[str, Any] = {"longitude": 106.0, "latitude": 30.8, "sector": "municipal"}
+DATES: dict[str, Any] = {"actual_start_date": day("2026-01-20"), "actual_finish_date": day("2026-04-20")}
 METRE = 360 / (2 * 3.141592653589793 * 6_371_008.8)
 """Degrees of latitude of one metre."""
 
