@@ -1,5 +1,6 @@
 """Days on which the key people of a contract were on site, month by month."""
 
+import calendar
 import datetime as dt
 
 import dataframely as dy
@@ -8,7 +9,7 @@ import polars as pl
 from features.derive.contract_facts import known_progress, per_contract, signed_contracts
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
-from features.derive.site_team import KEY_POSITIONS, known_people, stoppages
+from features.derive.site_team import KEY_POSITIONS, key_holders, stoppages
 from features.derive.windows import complete_months
 from features.tables.as_of import known_as_of
 from features.tables.projects import Project
@@ -95,16 +96,21 @@ def _days(rows: pl.LazyFrame, key: str, first: str, last: str | pl.Expr, months:
 
     A stretch without an end goes beyond the months, one without a beginning has begun before.
     """
-    begin = pl.lit(dt.date.fromisoformat(f"{months[0]}-01"))
-    end = pl.lit(dt.date.fromisoformat(f"{months[-1]}-01")).dt.month_end()
+    begin, end = _edges(months)
     return (
-        rows.select(key, first=pl.max_horizontal(first, begin), last=pl.min_horizontal(last, end))
+        rows.select(key, first=pl.max_horizontal(first, pl.lit(begin)), last=pl.min_horizontal(last, pl.lit(end)))
         .filter(pl.col("first") <= pl.col("last"))
         .select(key, day=pl.date_ranges("first", "last"))
         .explode("day")
         .unique()
         .with_columns(month=pl.col("day").dt.strftime("%Y-%m"))
     )
+
+
+def _edges(months: list[str]) -> tuple[dt.date, dt.date]:
+    """Return the first and the last day of consecutive months."""
+    first, last = (dt.date.fromisoformat(f"{month}-01") for month in (months[0], months[-1]))
+    return first, last.replace(day=calendar.monthrange(last.year, last.month)[1])
 
 
 def _progress(source: SourceTables, as_of: dt.datetime, months: list[str]) -> pl.LazyFrame:
@@ -135,16 +141,15 @@ def _site_days(source: SourceTables, as_of: dt.datetime, months: list[str], stop
 
 def _punches(source: SourceTables, months: list[str]) -> pl.LazyFrame:
     """Return the punches of the months: project_id, kp_id, day, month, counts (in the fence, live, not made up)."""
+    day = pl.col("punched_at").dt.date()
     return (
         source.with_sensitive(Attendance)
-        .select("project_id", "kp_id", "punched_at", "in_geofence", "liveness_pass", "is_makeup")
-        .with_columns(month=pl.col("punched_at").dt.strftime("%Y-%m"))
-        .filter(pl.col("month").is_in(months))
+        .filter(day.is_between(*_edges(months)))
         .select(
             "project_id",
             "kp_id",
-            "month",
-            day=pl.col("punched_at").dt.date(),
+            day=day,
+            month=pl.col("punched_at").dt.strftime("%Y-%m"),
             counts=pl.col("in_geofence") & pl.col("liveness_pass").fill_null(value=False) & ~pl.col("is_makeup"),
         )
     )
@@ -152,18 +157,14 @@ def _punches(source: SourceTables, months: list[str]) -> pl.LazyFrame:
 
 def _holders(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     """Return who held a key position: kp_id, contract_id, position, person_id, since, required_days_per_month."""
-    return (
-        known_people(source, as_of)
-        .filter(pl.col("source") == "actual", pl.col("position").is_in(KEY_POSITIONS))
-        .select(
-            "kp_id",
-            "contract_id",
-            "project_id",
-            "position",
-            "person_id",
-            "required_days_per_month",
-            since=pl.col("assigned_from").dt.strftime("%Y-%m").fill_null(""),
-        )
+    return key_holders(source, as_of).select(
+        "kp_id",
+        "contract_id",
+        "project_id",
+        "position",
+        "person_id",
+        "required_days_per_month",
+        since=pl.col("assigned_from").dt.strftime("%Y-%m").fill_null(""),
     )
 
 

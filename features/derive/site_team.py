@@ -36,6 +36,11 @@ def known_people(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     return people.with_columns(pl.col("position", "source").cast(pl.String))
 
 
+def key_holders(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
+    """Return those of ``known_people`` who really hold or held a key position."""
+    return known_people(source, as_of).filter(pl.col("source") == "actual", pl.col("position").is_in(KEY_POSITIONS))
+
+
 def stoppages(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     """Return the stoppages that had begun by ``as_of``: project_id, from_date, to_date (null: not resumed)."""
     known = known_as_of(source[Suspension], Suspension, as_of)
@@ -66,9 +71,7 @@ class TeamEmployment(Derived):
         Foreign is who was insured in each of the months and never by a party of the contract, or whose certificates
         name an employer and none a party. Who was insured elsewhere in some of the months only is not known.
         """
-        posts = known_people(source, as_of).filter(
-            pl.col("source") == "actual", pl.col("position").is_in(KEY_POSITIONS)
-        )
+        posts = key_holders(source, as_of)
         in_office = posts.filter(pl.col("assigned_to").is_null()).select(
             "kp_id", "contract_id", "position", "person_id"
         )

@@ -289,7 +289,7 @@ def pm_double_booking() -> Measure:
         raw_value=ManagerBooking.n_works.col,
         support_n=ManagerBooking.n_contracts.col,
         null_when={NullReason.NOT_DUE: ~ManagerBooking.has_contract.col},
-        triggered=RAW >= 2,
+        triggered=at_least(RAW, 2),
         intensity=ramp(RAW, 1.0, 3.0),
         evidence=ManagerBooking.evidence.col,
     )

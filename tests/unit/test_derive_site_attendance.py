@@ -62,8 +62,8 @@ def site(may: int, june: int, **project: Any) -> Rows:
     )
 
 
-def team(rows: Rows, as_of: dt.datetime = AS_OF, **params: Any) -> dict[str, Any]:
-    return derived(TeamAttendance, rows, as_of, **{"months_n": 2, "required_days": 22, **params})["C"]
+def team(rows: Rows, as_of: dt.datetime = AS_OF) -> dict[str, Any]:
+    return derived(TeamAttendance, rows, as_of, months_n=2, required_days=22)["C"]
 
 
 def absences(rows: Rows) -> tuple[float, float]:

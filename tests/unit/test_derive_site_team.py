@@ -377,6 +377,6 @@ def test_later_rows_change_nothing() -> None:
     )
     later["key_personnel"][0]["assigned_from"] = day("2026-07-01")
 
-    for table, params in ((TeamEmployment, {"si_months": 3}), (TeamSwap, {"swap_days": 90})):
-        assert derived(table, both(rows, later), **params) == derived(table, rows, **params)
+    assert derived(TeamEmployment, both(rows, later), si_months=3) == derived(TeamEmployment, rows, si_months=3)
+    assert derived(TeamSwap, both(rows, later), swap_days=90) == derived(TeamSwap, rows, swap_days=90)
     assert booking(rows, later) == booking(rows)
