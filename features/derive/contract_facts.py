@@ -20,8 +20,9 @@ SUM = pl.Decimal(38, 2)
 def signed_contracts(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     """Return the contracts signed at or before ``as_of``, drafts left out.
 
-    Grain: one contract. Columns: contract_id, project_id, lot_id, tender_id, contract_type, party_b_org_id, signed_at,
-    amount, provisional_amount, progress_pay_ratio, payee_account_hash, status.
+    Grain: one contract. Columns: contract_id, project_id, lot_id, tender_id, contract_type, party_a_org_id,
+    party_b_org_id, signed_at, amount, provisional_amount, progress_pay_ratio, payee_account_hash,
+    supplement_of_contract_id, status.
     """
     return (
         known_as_of(source[Contract], Contract, as_of)
@@ -31,12 +32,14 @@ def signed_contracts(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
             "lot_id",
             "tender_id",
             pl.col("contract_type").cast(pl.String),
+            "party_a_org_id",
             "party_b_org_id",
             "signed_at",
             "amount",
             "provisional_amount",
             "progress_pay_ratio",
             "payee_account_hash",
+            "supplement_of_contract_id",
             pl.col("status").cast(pl.String),
         )
         .filter(pl.col("status") != "draft")

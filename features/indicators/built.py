@@ -9,6 +9,7 @@ from features.indicators import (
     bid_prices,
     bidders,
     expert_ties,
+    lot_splitting,
     payment_anomaly,
     tenderer_repeat_winner,
     winner_vs_builder,
@@ -24,6 +25,7 @@ MODULES = (
     payment_anomaly,
     agency_ties,
     expert_ties,
+    lot_splitting,
 )
 
 

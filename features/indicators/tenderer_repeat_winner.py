@@ -5,6 +5,9 @@ import polars as pl
 from features.assessment.chance import binomial_upper_tail, neg_log
 from features.assessment.declare import Measure, NullReason, indicator
 from features.assessment.shapes import at_least, at_most, ramp
+from features.derive.owner_ties import OwnerTie
+from features.derive.tender_terms import LotTerms
+from features.derive.tenderer_history import ContractGrowth, DisqualifiedRivals, IncumbentRecord
 from features.derive.tenderers import TendererAward, TendererCompetition, TendererWinRate, WinningRun
 
 RAW = pl.col("raw_value")
@@ -105,6 +108,93 @@ def consecutive_wins(*, run_min: int) -> Measure:
     )
 
 
+@indicator("SI-004", reads=ContractGrowth)
+def small_to_large(*, ratio_min: float, large_min: float) -> Measure:
+    """Largest later contract of a supplier (a control group) with a tenderer over its first one there.
+
+    A small first contract, untendered or below the tender limit, opens the door. A good supplier grows too: it weighs
+    more only with SI-006 or SI-008.
+
+    Grain: one row per tenderer and supplier. Unit: ratio of amounts.
+    Source: 政府采购法 第25条; 招标投标法 第5条; OCP red flag R052.
+    """
+    first, largest = ContractGrowth.first_amount.col, ContractGrowth.largest_amount.col
+    method = ContractGrowth.first_method.col
+    return Measure(
+        raw_value=largest.cast(pl.Float64) / first.cast(pl.Float64),
+        support_n=ContractGrowth.n_later.col,
+        null_when={
+            NullReason.NOT_APPLICABLE: ContractGrowth.n_later.col == 0,
+            NullReason.MISSING_SOURCE: largest.is_null() | (first <= 0).fill_null(value=True),
+            NullReason.TOO_FEW_OBSERVATIONS: ContractGrowth.short_history.col,
+        },
+        triggered=at_least(RAW, ratio_min) & pl.col("began_small") & (pl.col("largest_amount") >= large_min),
+        intensity=ramp(RAW.log10(), 0.5, 1.5),
+        evidence=ContractGrowth.evidence.col,
+        extras={
+            "began_small": method.ne_missing("public_tender")
+            | ContractGrowth.first_below_limit.col.fill_null(value=False),
+            "first_amount": first,
+            "largest_amount": largest,
+        },
+    )
+
+
+@indicator("SI-005", reads=IncumbentRecord)
+def incumbent_advantage(*, adv_min: float, p_max: float, n_min: int) -> Measure:
+    """How much more often than by chance the winner of a tenderer's last lot of a category wins the next.
+
+    Chance is one in the number of valid bidders. Maintenance and follow-on works favour incumbents lawfully.
+
+    Grain: one row per tenderer. Unit: difference of ratios, -1..1.
+    Source: 招标投标法 第18条; 招标投标法实施条例 第32条; OCP red flags R040 and R027.
+    """
+    n, n_all, won = IncumbentRecord.n_lots.col, IncumbentRecord.n_lots_all.col, IncumbentRecord.n_won.col
+    chance = IncumbentRecord.chance.col
+    return Measure(
+        raw_value=won / n - chance,
+        support_n=n,
+        null_when={
+            NullReason.MISSING_SOURCE: (n < n_min) & (n_all >= n_min),
+            NullReason.TOO_FEW_OBSERVATIONS: IncumbentRecord.short_history.col | (n < n_min),
+        },
+        triggered=at_least(RAW, adv_min) & at_most(pl.col("p_value"), p_max),
+        intensity=ramp(RAW, 0.15, 0.60),
+        evidence=IncumbentRecord.evidence.col,
+        extras={"p_value": binomial_upper_tail(won, n, chance.fill_null(1.0)), "n_won": won, "chance": chance},
+    )
+
+
+@indicator("SI-006", reads=LotTerms)
+def tailored_terms(*, pool_max: int, tail_min: float) -> Measure:
+    """How far the terms of a lot look made for one bidder: few qualify, clauses restrict, points only one can get.
+
+    It fires only if the winner is among those who qualify; before the award that is left open. Special works truly need
+    rare qualifications.
+
+    Grain: one row per lot. Unit: weighted score, 0..1.
+    Source: 招标投标法 第18条; 招标投标法 第20条; 招标投标法实施条例 第32条.
+    """
+    pool = LotTerms.pool.col
+    clauses_full, share_full = 3, 0.10
+    return Measure(
+        raw_value=0.4 * (pool <= pool_max).cast(pl.Float64)
+        + 0.3 * (LotTerms.n_restrictive.col / clauses_full).clip(upper_bound=1.0)
+        + 0.3 * (LotTerms.sole_share.col / share_full).clip(upper_bound=1.0),
+        support_n=LotTerms.n_clauses.col,
+        null_when={NullReason.MISSING_SOURCE: (LotTerms.n_clauses.col == 0) | pool.is_null()},
+        triggered=at_least(RAW, tail_min) & pl.col("winner_in_pool"),
+        intensity=ramp(RAW, 0.2, 0.8),
+        evidence=LotTerms.evidence.col,
+        extras={
+            "winner_in_pool": ~LotTerms.awarded.col | LotTerms.winner_qualified.col,
+            "pool": pool,
+            "n_restrictive": LotTerms.n_restrictive.col,
+            "sole_share": LotTerms.sole_share.col,
+        },
+    )
+
+
 @indicator("SI-007", reads=TendererCompetition)
 def low_competition(*, gap_min: float, n_min: int, peers_min: int) -> Measure:
     """Share of a tenderer's competitive lots with few valid bidders, less the median of comparable tenderers.
@@ -133,4 +223,57 @@ def low_competition(*, gap_min: float, n_min: int, peers_min: int) -> Measure:
             "peer_low_ratio": TendererCompetition.peer_low_ratio.col,
             "n_peers": TendererCompetition.n_peers.col,
         },
+    )
+
+
+@indicator("SI-008", reads=OwnerTie)
+def tenderer_person_tie() -> Measure:
+    """Whether somebody of the tenderer is also of its winner, related to somebody there, or reached by its telephone.
+
+    The kind of the tie is told, never the person. Relations are skipped, and marked, where they may not be read.
+    Secondment to a state-owned winner is not by itself improper.
+
+    Grain: one row per award, the strongest stands for the pair. Unit: yes or no.
+    Source: 招标投标法实施条例 第34条; 政府采购法 第12条; 监察法 第37条.
+    """
+    ties = {name: OwnerTie.columns()[name].col for name in ("person", "relation", "phone")}
+    tied = pl.any_horizontal(*ties.values())
+    known = (OwnerTie.n_people.col > 0) & OwnerTie.winner_known.col
+    return Measure(
+        raw_value=tied.cast(pl.Float64),
+        support_n=OwnerTie.n_people.col,
+        null_when={NullReason.MISSING_SOURCE: ~tied & ~known},
+        triggered=RAW >= 1,
+        intensity=RAW,
+        evidence=OwnerTie.evidence.col,
+        extras={**ties, "relations_read": OwnerTie.relations_read.col},
+    )
+
+
+@indicator("SI-009", reads=DisqualifiedRivals)
+def win_by_disqualification(*, c_min: int, d_min: float, wins_min: int) -> Measure:
+    """Mean share of rivals disqualified in the lots that one winner (a control group) won at one tenderer.
+
+    It also fires where all rivals, or the lowest bid where the lowest wins, were disqualified again and again. Faulty
+    signatures and bonds disqualify many honestly.
+
+    Grain: one row per tenderer and winner. Unit: ratio.
+    Source: 招标投标法实施条例 第51条; 招标投标法实施条例 第71条; OCP red flags R035, R036 and R038.
+    """
+    pair_min = 2
+    n_wins, n_all = DisqualifiedRivals.n_wins.col, DisqualifiedRivals.n_wins_all.col
+    uncontested = DisqualifiedRivals.n_contested.col == 0
+    n_cleared = DisqualifiedRivals.n_cleared.col
+    return Measure(
+        raw_value=DisqualifiedRivals.disqualified_share.col,
+        support_n=n_wins,
+        null_when={
+            NullReason.NOT_APPLICABLE: uncontested & (n_wins >= pair_min) & (n_wins == n_all),
+            NullReason.MISSING_SOURCE: (n_wins < n_all) & ((n_wins < pair_min) | uncontested) & (n_all >= pair_min),
+            NullReason.TOO_FEW_OBSERVATIONS: DisqualifiedRivals.short_history.col | (n_wins < pair_min),
+        },
+        triggered=(pl.col("n_cleared") >= c_min) | (at_least(RAW, d_min) & (pl.col("support_n") >= wins_min)),
+        intensity=pl.max_horizontal(ramp(RAW, 0.3, 0.8), ramp(pl.col("n_cleared").cast(pl.Float64), 1.0, 3.0)),
+        evidence=DisqualifiedRivals.evidence.col,
+        extras={"n_cleared": n_cleared, "n_contested": DisqualifiedRivals.n_contested.col},
     )

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from features.derive.places import great_circle_m
 from features.tables.projects import Project
 from features.tables.store import TableStore
 
-EARTH_M = 6_371_008.8
-"""Mean radius of the earth (IUGG)."""
+WHERE = ("longitude", "latitude", "site_longitude", "site_latitude")
 RADIUS_M = 500
 """The fence of a site whose project names none: a middling site with the error of a telephone's position."""
 FIXED = ("face_gate", "card")
@@ -63,17 +63,9 @@ def on_site(punches: pl.DataFrame, at: pl.DataFrame) -> pl.DataFrame:
     both = asked.join(place, on="project_id", how="left", maintain_order="left")
     located = pl.col("longitude").is_not_null() & pl.col("latitude").is_not_null()
     fence = pl.col("geofence_radius_m").fill_null(RADIUS_M)
-    return both.with_columns(distance_to_site_m=_great_circle()).select(
+    return both.with_columns(distance_to_site_m=great_circle_m(*(pl.col(name) for name in WHERE))).select(
         "distance_to_site_m",
         in_geofence=pl.when(located)
         .then(pl.col("distance_to_site_m") <= fence)
         .otherwise(pl.col("method").is_in(FIXED)),
     )
-
-
-def _great_circle() -> pl.Expr:
-    """Return metres between a punch and its site, by the haversine formula."""
-    latitude, site = pl.col("latitude").radians(), pl.col("site_latitude").radians()
-    east = (pl.col("longitude") - pl.col("site_longitude")).radians()
-    half = ((latitude - site) / 2).sin().pow(2) + latitude.cos() * site.cos() * (east / 2).sin().pow(2)
-    return 2 * EARTH_M * half.clip(upper_bound=1.0).sqrt().arcsin()

@@ -108,7 +108,7 @@ def test_parameters_are_those_of_the_signature_and_of_the_specification(one: Ind
     spec = _spec(one.entry.id)
     text = (files("features.indicators") / "catalogue" / "parameters.csv").read_text(encoding="utf-8")
     listed = {
-        row["name"]: float(row["default_value"])
+        row["name"]: row["default_value"] if row["type"] == "string" else float(row["default_value"])
         for row in csv.DictReader(text.splitlines())
         if row["item_id"] == one.entry.id
     }
