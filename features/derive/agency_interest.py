@@ -11,6 +11,7 @@ from features.derive.configured import listed
 from features.derive.control_groups import ControlGroup, control_edges
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
+from features.derive.float_sums import ordered_sum
 from features.derive.pairs import end as end_of
 from features.derive.pairs import organisation_pair
 from features.tables.as_of import known_as_of
@@ -288,7 +289,7 @@ def _common_holders(registry: SourceTables, met: pl.LazyFrame) -> pl.LazyFrame:
         shared.join(holdings.rename({"org_id": end}), on=[end, "holder"], how="inner")
         .filter(pl.col("day").is_between("since", "until"))
         .group_by(one)
-        .agg("key", share=pl.col("ratio").sort().sum().round(9))
+        .agg("key", share=ordered_sum(pl.col("ratio")).round(9))
         .filter(pl.col("share") >= MINOR_RATIO)
         for end in PAIR
     ]

@@ -9,6 +9,7 @@ from scipy.sparse.csgraph import connected_components
 
 from features.clock import SHANGHAI
 from features.derive.derived import Derived
+from features.derive.float_sums import ordered_sum
 from features.tables.columns import LAST_DAY
 from features.tables.organisations import Organisation, OrgPerson, Shareholding
 from features.tables.source import SourceTables, read_source_tables
@@ -137,7 +138,7 @@ def summed_holdings(holdings: pl.LazyFrame) -> pl.LazyFrame:
     by_person = held.filter(pl.col("holder_person_id").is_not_null()).select(
         "org_id", "day", "ratio", hand=pl.concat_str(pl.lit("controller:"), "holder_person_id")
     )
-    return pl.concat([by_firm, by_person]).group_by("org_id", "day", "hand").agg(pl.col("ratio").sort().sum().round(9))
+    return pl.concat([by_firm, by_person]).group_by("org_id", "day", "hand").agg(ordered_sum(pl.col("ratio")).round(9))
 
 
 def _holdings(holdings: pl.LazyFrame, control_ratio: float) -> pl.LazyFrame:
