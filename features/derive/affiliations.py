@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import dataframely as dy
 import polars as pl
 
-from features.clock import SHANGHAI
 from features.derive.bidder_ties import (
     TIE,
     BidderTie,
@@ -16,9 +15,17 @@ from features.derive.bidder_ties import (
     ends_of,
     evidence_of,
     holding_rows,
+    latest_first,
     rows_of_both,
 )
-from features.derive.control_groups import BOARD, CONTROL_RATIO, control_edges_on, summed_holdings, valid_on
+from features.derive.control_groups import (
+    BOARD,
+    CONTROL_RATIO,
+    control_edges_on,
+    known_register,
+    summed_holdings,
+    valid_on,
+)
 from features.tables.organisations import Organisation, OrgPerson, Shareholding, SocialInsurance
 from features.tables.source import SourceTables
 
@@ -50,12 +57,13 @@ class CommonControl(BidderTie):
     def derive(cls, source: SourceTables, as_of: dt.datetime, control_ratio: float, chain_depth: int) -> pl.LazyFrame:
         """Look for a hand above both (rulings SI-020); ``organisation.group_id`` is never read."""
         pairs = bidder_pairs(source, as_of).collect().lazy()
+        register = known_register(source, as_of)
         found = control_ties(source, pairs, as_of, control_ratio=control_ratio, chain_depth=chain_depth)
         kinds = found.group_by(TIE).agg(ties=pl.col("kind").unique().sort().str.join(","))
-        rows = pl.concat([bid_rows(pairs, kinds), _control_rows(source, found)])
-        registered = _registered(source, as_of).with_columns(known=pl.lit(value=True))
+        rows = pl.concat([bid_rows(pairs, kinds), _control_rows(register, found)])
+        registered = _registered(register).with_columns(known=pl.lit(value=True))
         ends = [registered.rename({"org_id": f"org_id_{n}", "known": f"known_{n}"}) for n in (1, 2)]
-        return (
+        said = (
             days_met(pairs)
             .join(kinds, on=TIE, how="left")
             .join(evidence_of(rows), on=TIE, how="left")
@@ -67,8 +75,8 @@ class CommonControl(BidderTie):
                 known=(pl.col("known_1") & pl.col("known_2")).fill_null(value=False),
                 evidence=pl.col("evidence").fill_null("[]"),
             )
-            .select(cls.column_names())
         )
+        return latest_first(said).select(cls.column_names())
 
 
 class WeakAffiliation(BidderTie):
@@ -101,7 +109,8 @@ class WeakAffiliation(BidderTie):
         for known in _known_ways(source, pairs, as_of, tie_months):
             said = said.join(known, on=TIE, how="left")
         flags = [pl.col(f"{prefix}_{name}").fill_null(value=False) for prefix in ("same", "known") for name in WEIGHTS]
-        return said.with_columns(*flags, evidence=pl.col("evidence").fill_null("[]")).select(cls.column_names())
+        filled = said.with_columns(*flags, evidence=pl.col("evidence").fill_null("[]"))
+        return latest_first(filled).select(cls.column_names())
 
 
 def weighted(prefix: str) -> pl.Expr:
@@ -126,7 +135,7 @@ def control_ties(
     Args:
         source: the tables.
         pairs: rows with the columns of TIE.
-        as_of: what began later is not known.
+        as_of: the moment whose register counts.
         control_ratio: more than this controls.
         chain_depth: steps.
 
@@ -135,9 +144,9 @@ def control_ties(
     """
     met = pairs.select(TIE).unique()
     asked = ends_of(met).collect()
-    known_by = as_of.astimezone(SHANGHAI).date()
-    first = control_edges_on(source, asked.lazy(), control_ratio, known_by=known_by).collect()
-    hands = _hands_above(source, asked, first, control_ratio, chain_depth, known_by).lazy()
+    register = known_register(source, as_of)
+    first = control_edges_on(register, asked.lazy(), control_ratio).collect()
+    hands = _hands_above(register, asked, first, control_ratio, chain_depth).lazy()
     left, right = (
         hands.select("day", "hand", pl.col("org_id").alias(f"org_id_{n}"), pl.col("path").alias(f"path_{n}"))
         for n in (1, 2)
@@ -162,12 +171,7 @@ def control_ties(
 
 
 def _hands_above(
-    source: SourceTables,
-    asked: pl.DataFrame,
-    first: pl.DataFrame,
-    control_ratio: float,
-    chain_depth: int,
-    known_by: dt.date,
+    register: SourceTables, asked: pl.DataFrame, first: pl.DataFrame, control_ratio: float, chain_depth: int
 ) -> pl.DataFrame:
     """Return who stands above each organisation on a day, itself included: org_id, day, hand, path."""
     upwards = ["org_id", "day", "hand", "path"]
@@ -176,7 +180,7 @@ def _hands_above(
     for step in range(chain_depth):
         if step:
             seen = at.select("day", org_id="hand").unique()
-            edges = control_edges_on(source, seen.lazy(), control_ratio, known_by=known_by).collect()
+            edges = control_edges_on(register, seen.lazy(), control_ratio).collect()
         up = edges.filter(pl.col("kind").is_in(STEPS)).select("day", hand="org_id", next="hand").unique()
         at = (
             at.join(up, on=["day", "hand"], how="inner")
@@ -206,11 +210,12 @@ def weak_ties(
     met = pairs.select(TIE).unique().collect().lazy()
     asked = ends_of(met).collect().lazy()
     since = _since(tie_months)
+    register = known_register(source, as_of)
     control = control_ties(source, met, as_of).select(TIE).unique()
     ways = [
         *[_same_registered(met, _shared_values(source, name), name) for name in REGISTERED],
-        _same_people(met, _in_office(asked, _managers(source, as_of), since)),
-        _same_holder(source, met.join(control, on=TIE, how="anti"), asked, minor_ratio),
+        _same_people(met, _in_office(asked, _managers(register), since)),
+        _same_holder(register, met.join(control, on=TIE, how="anti"), asked, minor_ratio),
         _same_insured(met, _insured(source, asked), since),
     ]
     return pl.concat(one.select(*TIE, "way", "table", "key", "org_id", "says") for one in ways)
@@ -226,8 +231,9 @@ def _known_ways(source: SourceTables, pairs: pl.LazyFrame, as_of: dt.datetime, t
     met = pairs.select(TIE).unique().collect().lazy()
     asked = ends_of(met).collect().lazy()
     since = _since(tie_months)
-    holders = source[Shareholding].join(asked, on="org_id", how="inner").filter(valid_on(pl.col("day")))
-    managers = _in_office(asked, _managers(source, as_of), since)
+    register = known_register(source, as_of)
+    holders = register[Shareholding].join(asked, on="org_id", how="inner").filter(valid_on(pl.col("day")))
+    managers = _in_office(asked, _managers(register), since)
     address, phone, email = (_shared_values(source, name) for name in REGISTERED)
     contact = pl.concat(_both(met, one, "known_contact") for one in (phone, email))
     return [
@@ -252,12 +258,10 @@ def _both(met: pl.LazyFrame, known: pl.LazyFrame, name: str, *, on: Sequence[str
     return there.with_columns(pl.lit(value=True).alias(name))
 
 
-def _registered(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
+def _registered(register: SourceTables) -> pl.LazyFrame:
     """Return the organisations of which the register says who stands behind them: org_id."""
-    began = (pl.col("start_date") <= as_of.astimezone(SHANGHAI).date()).fill_null(value=True)
-    named = source[Organisation].filter(pl.col("legal_rep_person_id").is_not_null())
-    rows = [named, source[Shareholding].filter(began), source[OrgPerson].filter(began)]
-    return pl.concat([one.select("org_id") for one in rows]).unique()
+    named = register[Organisation].filter(pl.col("legal_rep_person_id").is_not_null())
+    return pl.concat([one.select("org_id") for one in (named, register[Shareholding], register[OrgPerson])]).unique()
 
 
 def _shared_values(source: SourceTables, column: str) -> pl.LazyFrame:
@@ -275,16 +279,15 @@ def _same_registered(met: pl.LazyFrame, values: pl.LazyFrame, column: str) -> pl
     return rows_of_both(equal.select(*TIE, key_1="org_id_1", key_2="org_id_2"), way, Organisation.NAME, column)
 
 
-def _managers(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
+def _managers(register: SourceTables) -> pl.LazyFrame:
     """Return who represents, directs or manages organisations: org_id, person_id, start_date, end_date, table, key.
 
     Where no dated legal representative is known, the one that the organisation names counts, as in SI-020.
     """
-    began = (pl.col("start_date") <= as_of.astimezone(SHANGHAI).date()).fill_null(value=True)
-    roles = source[OrgPerson].filter(began, pl.col("role").cast(pl.String).is_in(MANAGEMENT))
+    roles = register[OrgPerson].filter(pl.col("role").cast(pl.String).is_in(MANAGEMENT))
     dated = roles.filter(pl.col("role").cast(pl.String) == "legal_rep")
     named = (
-        source[Organisation].filter(pl.col("legal_rep_person_id").is_not_null()).join(dated, on="org_id", how="anti")
+        register[Organisation].filter(pl.col("legal_rep_person_id").is_not_null()).join(dated, on="org_id", how="anti")
     )
     never = pl.lit(None, dtype=pl.Date)
     return pl.concat(
@@ -331,14 +334,14 @@ def _same_people(met: pl.LazyFrame, managers: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _same_holder(source: SourceTables, met: pl.LazyFrame, asked: pl.LazyFrame, minor_ratio: float) -> pl.LazyFrame:
+def _same_holder(register: SourceTables, met: pl.LazyFrame, asked: pl.LazyFrame, minor_ratio: float) -> pl.LazyFrame:
     """Return the holdings of those who hold a part of both ends on the day."""
-    holdings = source[Shareholding].join(asked, on="org_id", how="inner")
+    holdings = register[Shareholding].join(asked, on="org_id", how="inner")
     held = summed_holdings(holdings).filter(pl.col("ratio") >= minor_ratio).drop("ratio")
     first, second = (held.rename({"org_id": f"org_id_{n}"}) for n in (1, 2))
     both = met.join(first, on=["org_id_1", "day"]).join(second, on=["org_id_2", "day", "hand"])
     links = pl.concat(both.select(*TIE, "hand", org_id=f"org_id_{n}") for n in (1, 2))
-    return holding_rows(source, links).select(*TIE, pl.lit("holder").alias("way"), "table", "key", "org_id", "says")
+    return holding_rows(register, links).select(*TIE, pl.lit("holder").alias("way"), "table", "key", "org_id", "says")
 
 
 def _insured(source: SourceTables, asked: pl.LazyFrame) -> pl.LazyFrame:
@@ -395,7 +398,7 @@ def _same_insured(met: pl.LazyFrame, insured: pl.LazyFrame, since: pl.Expr) -> p
     return pl.concat(rows_of_both(one, "insured", SocialInsurance.NAME, "person_id") for one in ends)
 
 
-def _control_rows(source: SourceTables, found: pl.LazyFrame) -> pl.LazyFrame:
+def _control_rows(register: SourceTables, found: pl.LazyFrame) -> pl.LazyFrame:
     """Return the rows of the register that ties of control stand on: TIE, table, key, org_id, says."""
     nodes = pl.concat(found.select(*TIE, ids=pl.col(f"path_{n}").str.split("\n")) for n in (1, 2))
     links = (
@@ -407,12 +410,12 @@ def _control_rows(source: SourceTables, found: pl.LazyFrame) -> pl.LazyFrame:
     )
     role = pl.col("role").cast(pl.String)
     prefix = {"actual_controller": "controller:", "legal_rep": "legal_rep:"}
-    roles = source[OrgPerson].with_columns(
+    roles = register[OrgPerson].with_columns(
         hand=pl.concat_str(role.replace_strict(prefix, default=None, return_dtype=pl.String), "person_id")
     )
-    named = source[Organisation].with_columns(hand=pl.concat_str(pl.lit("legal_rep:"), "legal_rep_person_id"))
+    named = register[Organisation].with_columns(hand=pl.concat_str(pl.lit("legal_rep:"), "legal_rep_person_id"))
     seats = (
-        source[OrgPerson]
+        register[OrgPerson]
         .filter(role.is_in(BOARD))
         .select("org_id", "person_id", "start_date", "end_date", key="org_person_id")
     )
@@ -426,7 +429,7 @@ def _control_rows(source: SourceTables, found: pl.LazyFrame) -> pl.LazyFrame:
     row = [*TIE, "table", "key", "org_id", "says"]
     return pl.concat(
         [
-            holding_rows(source, links),
+            holding_rows(register, links),
             links.join(roles, on=["org_id", "hand"])
             .filter(valid_on(pl.col("day")))
             .select(*TIE, table=pl.lit(OrgPerson.NAME), key="org_person_id", org_id="org_id", says="hand"),

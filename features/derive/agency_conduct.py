@@ -10,6 +10,7 @@ from features.derive.bidders import decided_lots
 from features.derive.bids import submitted_bids
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
+from features.derive.float_sums import ordered_mean
 from features.derive.lots import first_opening, lot_facts, with_market
 from features.derive.windows import in_window, short_history
 from features.tables.as_of import known_as_of
@@ -138,7 +139,7 @@ class AgencyIrregularity(Derived):
         rated = tenders.group_by(subject_id="agency_org_id").agg(
             n_tenders=known.sum().cast(pl.Int64),
             n_tenders_all=pl.len().cast(pl.Int64),
-            irregularity=pl.col("part").sort().mean(),
+            irregularity=ordered_mean(pl.col("part")),
             n_late=(known & pl.col("late")).sum().cast(pl.Int64),
             n_failed=(known & pl.col("failed")).sum().cast(pl.Int64),
             evidence=rows_as_evidence("tender", "tender_id", ["n_clarifications", "late", "failed"], where=telling),

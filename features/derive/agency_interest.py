@@ -8,9 +8,10 @@ import polars as pl
 from features.clock import SHANGHAI
 from features.derive.bids import submitted_bids
 from features.derive.configured import listed
-from features.derive.control_groups import ControlGroup, control_edges
+from features.derive.control_groups import ControlGroup, control_edges, known_register
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
+from features.derive.float_sums import ordered_sum
 from features.derive.pairs import end as end_of
 from features.derive.pairs import organisation_pair
 from features.tables.as_of import known_as_of
@@ -63,7 +64,7 @@ class AgencyTie(Derived):
     def derive(cls, source: SourceTables, as_of: dt.datetime, tie_months: int) -> pl.LazyFrame:
         """Compare the two ends at each opening by the moment (rulings G17, G22, SI-020, SI-021, SI-062)."""
         met = _meetings(source, as_of).collect().lazy()
-        registry = known_registry(source, as_of)
+        registry = known_register(source, as_of)
         people = _people_in_common(source, registry, met, as_of).collect().lazy()
         ties = pl.concat(
             [
@@ -112,17 +113,6 @@ def _meetings(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
         .join(pl.concat(named).unique(), on="tender_id", how="inner")
         .filter(pl.col("org_id") != pl.col("agency_org_id"))
     )
-
-
-def known_registry(source: SourceTables, as_of: dt.datetime) -> SourceTables:
-    """Return organisations, their people and their holdings as the moment knew them."""
-    return SourceTables(
-        {
-            Organisation.NAME: source[Organisation],
-            OrgPerson.NAME: known_as_of(source[OrgPerson], OrgPerson, as_of),
-            Shareholding.NAME: known_as_of(source[Shareholding], Shareholding, as_of),
-        }
-    ).collected()
 
 
 def _registered(registry: SourceTables) -> pl.LazyFrame:
@@ -293,7 +283,7 @@ def _common_holders(registry: SourceTables, met: pl.LazyFrame) -> pl.LazyFrame:
         shared.join(holdings.rename({"org_id": end}), on=[end, "holder"], how="inner")
         .filter(pl.col("day").is_between("since", "until"))
         .group_by(one)
-        .agg("key", share=pl.col("ratio").sort().sum().round(9))
+        .agg("key", share=ordered_sum(pl.col("ratio")).round(9))
         .filter(pl.col("share") >= MINOR_RATIO)
         for end in PAIR
     ]

@@ -67,6 +67,11 @@ def days_met(pairs: pl.LazyFrame) -> pl.LazyFrame:
     return counted.with_columns(subject_id=organisation_pair(pl.col("org_id_1"), pl.col("org_id_2")))
 
 
+def latest_first(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Put the days of each pair in order: of those that tell the same the latest stands for it (rulings G8)."""
+    return rows.sort("subject_id", "day", descending=[False, True])
+
+
 def rows_of_both(tied: pl.LazyFrame, way: str, table: str, says: str) -> pl.LazyFrame:
     """Return the rows of both ends of a tie: TIE, way, table, key, org_id, says."""
     return pl.concat(

@@ -9,6 +9,7 @@ from features.clock import SHANGHAI
 from features.derive.contract_facts import contract_parties, known_subcontracts, signed_contracts
 from features.derive.derived import Derived
 from features.derive.evidence import joined_evidence, rows_as_evidence
+from features.derive.float_sums import ordered_mean
 from features.tables.as_of import known_as_of
 from features.tables.money import WorkerDay
 from features.tables.site import SiteInspection
@@ -71,7 +72,7 @@ class SiteBuilder(Derived):
             .group_by("project_id")
             .agg(
                 n_days=pl.len().cast(pl.Int64),
-                own_ratio=(pl.col("workers_of_contractor") / pl.col("workers_registered")).sort().mean(),
+                own_ratio=ordered_mean(pl.col("workers_of_contractor") / pl.col("workers_registered")),
                 counted=rows_as_evidence(
                     "worker_day", "worker_day_id", ["date", "workers_of_contractor", "workers_registered"]
                 ),

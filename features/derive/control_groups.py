@@ -9,7 +9,8 @@ from scipy.sparse.csgraph import connected_components
 
 from features.clock import SHANGHAI
 from features.derive.derived import Derived
-from features.tables.columns import LAST_DAY
+from features.derive.float_sums import ordered_sum
+from features.tables.as_of import known_as_of
 from features.tables.organisations import Organisation, OrgPerson, Shareholding
 from features.tables.source import SourceTables, read_source_tables
 from features.tables.store import TableStore, TableWriter, stored_schema
@@ -45,6 +46,17 @@ class ControlGroup(Derived):
         )
 
 
+def known_register(source: SourceTables, as_of: dt.datetime) -> SourceTables:
+    """Return organisations, their people and their holdings as the moment knew them, and nothing else."""
+    return SourceTables(
+        {
+            Organisation.NAME: source[Organisation],
+            OrgPerson.NAME: known_as_of(source[OrgPerson], OrgPerson, as_of),
+            Shareholding.NAME: known_as_of(source[Shareholding], Shareholding, as_of),
+        }
+    ).collected()
+
+
 def control_edges(source: SourceTables, as_of: dt.datetime, control_ratio: float = CONTROL_RATIO) -> pl.DataFrame:
     """Return what ties organisations to a hand on the day of a moment, first and last day included (rulings SI-020).
 
@@ -63,16 +75,13 @@ def control_edges(source: SourceTables, as_of: dt.datetime, control_ratio: float
     return control_edges_on(source, asked, control_ratio).drop("day").sort("org_id", "hand", "kind").collect()
 
 
-def control_edges_on(
-    source: SourceTables, asked: pl.LazyFrame, control_ratio: float, *, known_by: dt.date = LAST_DAY
-) -> pl.LazyFrame:
+def control_edges_on(source: SourceTables, asked: pl.LazyFrame, control_ratio: float) -> pl.LazyFrame:
     """Return the edges of ``control_edges`` for organisations on days of their own.
 
     Args:
         source: the tables.
         asked: org_id and day, each pair once. Boards are compared among those asked for the same day.
         control_ratio: more than this controls.
-        known_by: what began later is not known.
 
     Returns:
         Columns org_id, day, hand and kind, each row once.
@@ -84,11 +93,7 @@ def control_edges_on(
             (pl.col(name).cast(pl.String) == GOVERNMENT).fill_null(value=False) for name in ("org_type", "ownership")
         ),
     )
-    roles = (
-        source[OrgPerson]
-        .filter((pl.col("start_date") <= known_by).fill_null(value=True))
-        .select("org_id", "person_id", pl.col("role").cast(pl.String), "start_date", "end_date")
-    )
+    roles = source[OrgPerson].select("org_id", "person_id", pl.col("role").cast(pl.String), "start_date", "end_date")
     valid = roles.join(asked, on="org_id", how="inner").filter(valid_on(pl.col("day")))
     edges = pl.concat(
         [
@@ -137,7 +142,7 @@ def summed_holdings(holdings: pl.LazyFrame) -> pl.LazyFrame:
     by_person = held.filter(pl.col("holder_person_id").is_not_null()).select(
         "org_id", "day", "ratio", hand=pl.concat_str(pl.lit("controller:"), "holder_person_id")
     )
-    return pl.concat([by_firm, by_person]).group_by("org_id", "day", "hand").agg(pl.col("ratio").sort().sum().round(9))
+    return pl.concat([by_firm, by_person]).group_by("org_id", "day", "hand").agg(ordered_sum(pl.col("ratio")).round(9))
 
 
 def _holdings(holdings: pl.LazyFrame, control_ratio: float) -> pl.LazyFrame:

@@ -5,9 +5,9 @@ import datetime as dt
 import dataframely as dy
 import polars as pl
 
-from features.derive.agency_interest import EXECUTIVES, insured_months, known_registry, known_roles
+from features.derive.agency_interest import EXECUTIVES, insured_months, known_roles
 from features.derive.bids import submitted_bids
-from features.derive.control_groups import CONTROL_RATIO
+from features.derive.control_groups import CONTROL_RATIO, known_register
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
 from features.derive.experts import known_seats
@@ -54,7 +54,7 @@ class MemberTie(Derived):
         """Compare each member with each bidder of S(l) at the opening (rulings G2, G7, G17, SI-073)."""
         met = _meetings(source, as_of, tie_months).collect().lazy()
         people = met.select("person_id").unique().collect().lazy()
-        registry = known_registry(source, as_of)
+        registry = known_register(source, as_of)
         named = known_roles(registry).join(people, on="person_id", how="semi")
         service = pl.concat([named, insured_months(source, people, as_of)]).collect().lazy()
         holdings = registry[Shareholding].select(

@@ -9,6 +9,7 @@ import polars as pl
 from features.derive.contract_facts import known_progress, per_contract, signed_contracts
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
+from features.derive.float_sums import ordered_mean
 from features.derive.site_team import KEY_POSITIONS, key_holders, stoppages
 from features.derive.windows import complete_months
 from features.tables.as_of import known_as_of
@@ -62,7 +63,7 @@ class TeamAttendance(Derived):
         absences = (
             _rates(source, as_of, months, required_days, holders, present, stopped)
             .group_by("contract_id", "month")
-            .agg(n_positions=pl.len().cast(pl.Int64), absence=1 - pl.col("rate").sort().mean())
+            .agg(n_positions=pl.len().cast(pl.Int64), absence=1 - ordered_mean(pl.col("rate")))
         )
         begun, done = pl.col("pct") > 0, (pl.col("pct_before") >= 1).fill_null(value=False)
         found = (
@@ -79,7 +80,7 @@ class TeamAttendance(Derived):
                 is_system_on=pl.col("is_on").is_not_null().all(),
                 n_days_min=pl.when(begun & ~done).then("n_days").fill_null(0).min(),
                 n_positions=pl.col("n_positions").fill_null(0).min(),
-                absence=pl.col("absence").sort().mean(),
+                absence=ordered_mean(pl.col("absence")),
                 absence_min=pl.col("absence").min(),
             )
         )

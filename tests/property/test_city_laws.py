@@ -113,15 +113,15 @@ def test_rows_given_again_on_top_change_nothing(frames: Frames, midway: pl.DataF
 
 PROGRAM = """
 import sys
-import datetime as dt
 from pathlib import Path
 import polars as pl
 from features.build import indicator_values
+from features.clock import parse_moment
 from features.tables.source import read_source_tables
 from features.tables.store import TableStore
 assert pl.thread_pool_size() == int(sys.argv[3])
 source = read_source_tables(TableStore(Path(sys.argv[1])), run="laws")
-indicator_values(source, dt.datetime.fromisoformat(sys.argv[4])).write_ipc(sys.argv[2])
+indicator_values(source, parse_moment(sys.argv[4])).write_ipc(sys.argv[2])
 """
 
 

@@ -86,6 +86,18 @@ def test_bidders_of_one_lot_are_pairs_once_a_day_and_withdrawn_bids_are_none() -
     ]
 
 
+@pytest.mark.parametrize(("table", "params"), [(CommonControl, (0.5, 4)), (WeakAffiliation, (36, 0.1))])
+def test_the_days_of_a_pair_stand_latest_first(table: Any, params: tuple[float, float]) -> None:
+    made = World()
+    for day in range(1, 7):
+        for lot in range(day):
+            made.lot(f"L{day}-{lot}", bids=["A", "B"], opening=OPENED + day * NEXT)
+
+    found = table.derive(opened(shuffled(made.frames(), 3)), AS_OF, *params).collect()
+
+    assert found.get_column("n_lots").to_list() == [6, 5, 4, 3, 2, 1]
+
+
 def test_members_of_a_consortium_are_bidders_but_no_pair_among_themselves() -> None:
     made = world("A", "B")
     made.rows["bid"][0]["consortium_org_ids"] = json.dumps(["A", "M"])
@@ -197,6 +209,22 @@ def test_a_holding_counts_on_the_day_of_the_opening(dates: dict[str, dt.date], e
     hold(made, "B", "A", 0.6, **dates)
 
     assert control(made) == {"AB": expected}
+
+
+def test_what_begins_on_a_day_is_known_from_its_end() -> None:
+    made = World()
+    made.lot("L1", bids=["A", "B"], opening=AS_OF)
+    hold(made, "A", "p1", 0.6, start_date=AS_OF.date())
+    hold(made, "B", "p1", 0.2, start_date=AS_OF.date())
+    serve(made, "p1", "actual_controller", "B", start_date=AS_OF.date())
+    serve(made, "p1", "director", "A", "B", start_date=AS_OF.date())
+
+    tied = CommonControl.derive(opened(made.frames()), AS_OF, 0.5, 4).collect()
+
+    assert tied.select("ties", "known").rows() == [("", False)]
+    assert not any(weak(made)[f"{said}_{way}"] for said in ("same", "known") for way in ("people", "holder"))
+    assert control(made, AS_OF + NEXT) == {"AB": "board,common_controller"}
+    assert shared(made, AS_OF + NEXT) == {"people"}
 
 
 @pytest.mark.parametrize("said", ["holder", "person", "representative"])
