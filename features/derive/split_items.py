@@ -92,8 +92,8 @@ class LimitBunching(Derived):
         )
 
 
-class SplitProject(Derived):
-    """One project in one cluster of like purchases of one owner, or without any cluster.
+class ProjectCluster(Derived):
+    """One project in one cluster of purchases of one owner, or without any cluster.
 
     Of several clusters those stay that no other of the project beats both in sum over limit and in items.
     """
@@ -102,7 +102,7 @@ class SplitProject(Derived):
     """The project."""
     owner_org_id = dy.String()
     n_purchases = dy.Int64(min=0)
-    """Contracts and orders of the owner."""
+    """Of the owner, all together."""
     total = dy.Decimal(38, 2, nullable=True, min=0)
     """Sum of the cluster; null without one."""
     limit = dy.Decimal(18, 2, nullable=True, min=0)
@@ -110,6 +110,10 @@ class SplitProject(Derived):
     n_items = dy.Int64(min=0)
     """Items of the cluster; 0 without one."""
     evidence = dy.String()
+
+
+class SplitProject(ProjectCluster):
+    """One project in one cluster of like purchases of one owner, or without any cluster."""
 
     @classmethod
     def derive(
@@ -125,7 +129,7 @@ class SplitProject(Derived):
         """Bring each project's clusters to it (rulings G16, SI-077)."""
         limits = TenderLimits(tl_works, tl_goods, tl_services)
         found = like_clusters(source, as_of, limits, sim_min=sim_min, days_n=days_n)
-        return _per_project(cls, purchases(source, as_of, limits), found)
+        return _per_project(purchases(source, as_of, limits), found)
 
 
 class SplitSupplier(Derived):
@@ -189,22 +193,11 @@ class SplitSupplier(Derived):
         )
 
 
-class AdjacentWorks(Derived):
+class AdjacentWorks(ProjectCluster):
     """One project in one cluster of neighbouring works of one owner, or without any cluster."""
 
-    subject_id = dy.String()
-    """The project."""
-    owner_org_id = dy.String()
-    n_purchases = dy.Int64(min=0)
-    """Contracts of the owner."""
     n_unplaced = dy.Int64(min=0)
     """The project's works contracts below the limit and not tendered of which no coordinates are known."""
-    total = dy.Decimal(38, 2, nullable=True, min=0)
-    """Sum of the cluster; null without one."""
-    limit = dy.Decimal(18, 2, nullable=True, min=0)
-    n_items = dy.Int64(min=0)
-    """Items of the cluster; 0 without one."""
-    evidence = dy.String()
 
     @classmethod
     def derive(
@@ -227,7 +220,7 @@ class AdjacentWorks(Derived):
             .group_by(subject_id="project_id")
             .agg(n_unplaced=(pl.col("longitude").is_null() | pl.col("latitude").is_null()).sum().cast(pl.Int64))
         )
-        rows = _per_project(SplitProject, contracts, found)
+        rows = _per_project(contracts, found)
         return (
             rows.join(unplaced, on="subject_id", how="left", maintain_order="left")
             .with_columns(pl.col("n_unplaced").fill_null(0))
@@ -355,8 +348,8 @@ def _clusters(items: pl.DataFrame, links: pl.DataFrame, days_n: int) -> pl.DataF
     return within.drop("limit").join(reached, on=CLUSTER, how="inner").rename({"highest": "limit"}).collect()
 
 
-def _per_project(table: type[Derived], bought: pl.LazyFrame, found: pl.DataFrame) -> pl.LazyFrame:
-    """Bring clusters to their projects, and say which projects are in none."""
+def _per_project(bought: pl.LazyFrame, found: pl.DataFrame) -> pl.LazyFrame:
+    """Return the rows of ProjectCluster: clusters brought to their projects, and the projects in none."""
     numbers = bought.group_by("owner_org_id").agg(n_purchases=pl.len().cast(pl.Int64))
     projects = bought.select("owner_org_id", subject_id="project_id").unique().join(numbers, on="owner_org_id")
     project = ["owner_org_id", "subject_id"]
@@ -376,7 +369,7 @@ def _per_project(table: type[Derived], bought: pl.LazyFrame, found: pl.DataFrame
         n_items=pl.lit(0, dtype=pl.Int64), evidence=pl.lit("[]")
     )
     rows = pl.concat([inside, outside], how="diagonal")
-    return rows.sort(*project, *CLUSTER).select(table.column_names())
+    return rows.sort(*project, *CLUSTER).select(ProjectCluster.column_names())
 
 
 def _with_evidence(clusters: pl.LazyFrame, found: pl.LazyFrame) -> pl.LazyFrame:
