@@ -92,14 +92,17 @@ class LimitBunching(Derived):
         )
 
 
-class SplitProject(Derived):
-    """One project in one cluster of like purchases of one owner, or without any cluster."""
+class ProjectCluster(Derived):
+    """One project in one cluster of purchases of one owner, or without any cluster.
+
+    Of several clusters those stay that no other of the project beats both in sum over limit and in items.
+    """
 
     subject_id = dy.String()
     """The project."""
     owner_org_id = dy.String()
     n_purchases = dy.Int64(min=0)
-    """Contracts and orders of the owner."""
+    """Of the owner, all together."""
     total = dy.Decimal(38, 2, nullable=True, min=0)
     """Sum of the cluster; null without one."""
     limit = dy.Decimal(18, 2, nullable=True, min=0)
@@ -107,6 +110,10 @@ class SplitProject(Derived):
     n_items = dy.Int64(min=0)
     """Items of the cluster; 0 without one."""
     evidence = dy.String()
+
+
+class SplitProject(ProjectCluster):
+    """One project in one cluster of like purchases of one owner, or without any cluster."""
 
     @classmethod
     def derive(
@@ -122,11 +129,11 @@ class SplitProject(Derived):
         """Bring each project's clusters to it (rulings G16, SI-077)."""
         limits = TenderLimits(tl_works, tl_goods, tl_services)
         found = like_clusters(source, as_of, limits, sim_min=sim_min, days_n=days_n)
-        return _per_project(cls, purchases(source, as_of, limits), found)
+        return _per_project(purchases(source, as_of, limits), found)
 
 
 class SplitSupplier(Derived):
-    """What one supplier (a control group) holds of one cluster of like purchases of one owner."""
+    """What one supplier (a control group) holds of the cluster of one owner of which it holds most."""
 
     subject_id = dy.String()
     owner_org_id = dy.String()
@@ -141,7 +148,7 @@ class SplitSupplier(Derived):
 
     @classmethod
     def derive(cls, source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
-        """Sum each cluster of SI-077 by supplier (rulings G7, SI-078).
+        """Sum each cluster of SI-077 by supplier, and keep the one that tells most (rulings G7, G8, SI-078).
 
         Pairs of an owner without clusters are there too; a supplier in none of its owner's clusters is not.
         """
@@ -159,50 +166,38 @@ class SplitSupplier(Derived):
         tied = own.join(_tied_groups(source, held, as_of), on=[*CLUSTER, "group_org_id"], how="inner").select(
             *CLUSTER, "amount", group_org_id="other_group_org_id"
         )
-        by_group = pl.concat([own.select(tied.collect_schema().names()), tied])
-        clusters = found.group_by(CLUSTER).agg(
-            pl.col("owner_org_id", "total", "n_items").first(), evidence=_items_as_evidence()
-        )
-        in_clusters = (
-            by_group.group_by(*CLUSTER, "group_org_id")
+        clusters = found.group_by(CLUSTER).agg(pl.col("owner_org_id", "total", "n_items").first())
+        pair = ["owner_org_id", "group_org_id"]
+        share = pl.col("held").cast(pl.Float64) / pl.col("total").cast(pl.Float64)
+        strongest = (
+            pl.concat([own.select(tied.collect_schema().names()), tied])
+            .group_by(*CLUSTER, "group_org_id")
             .agg(held=pl.col("amount").sum())
             .join(clusters, on=CLUSTER, how="inner")
+            .sort(share, "total", *CLUSTER, descending=[True, True, False, False])
+            .unique(pair, keep="first", maintain_order=True)
         )
         without = (
             bought.filter(pl.col("group_org_id").is_not_null())
+            .select(pair)
+            .unique()
             .join(clusters, on="owner_org_id", how="anti")
-            .group_by("owner_org_id", "group_org_id")
-            .agg(evidence=pl.lit("[]"))
-            .with_columns(
-                held=pl.lit(None, dtype=SUM), total=pl.lit(None, dtype=SUM), n_items=pl.lit(0, dtype=pl.Int64)
-            )
+            .with_columns(n_items=pl.lit(0, dtype=pl.Int64))
         )
-        columns = ["owner_org_id", "group_org_id", "held", "total", "n_items", "evidence"]
         return (
-            pl.concat([in_clusters.select(columns), without.select(columns)])
+            pl.concat([_with_evidence(strongest, found), without.with_columns(evidence=pl.lit("[]"))], how="diagonal")
             .rename({"group_org_id": "supplier_org_id"})
             .with_columns(subject_id=organisation_pair(pl.col("owner_org_id"), pl.col("supplier_org_id")))
             .select(cls.column_names())
-            .sort(pl.all())
+            .sort("subject_id", "owner_org_id")
         )
 
 
-class AdjacentWorks(Derived):
+class AdjacentWorks(ProjectCluster):
     """One project in one cluster of neighbouring works of one owner, or without any cluster."""
 
-    subject_id = dy.String()
-    """The project."""
-    owner_org_id = dy.String()
-    n_purchases = dy.Int64(min=0)
-    """Contracts of the owner."""
     n_unplaced = dy.Int64(min=0)
     """The project's works contracts below the limit and not tendered of which no coordinates are known."""
-    total = dy.Decimal(38, 2, nullable=True, min=0)
-    """Sum of the cluster; null without one."""
-    limit = dy.Decimal(18, 2, nullable=True, min=0)
-    n_items = dy.Int64(min=0)
-    """Items of the cluster; 0 without one."""
-    evidence = dy.String()
 
     @classmethod
     def derive(
@@ -225,7 +220,7 @@ class AdjacentWorks(Derived):
             .group_by(subject_id="project_id")
             .agg(n_unplaced=(pl.col("longitude").is_null() | pl.col("latitude").is_null()).sum().cast(pl.Int64))
         )
-        rows = _per_project(SplitProject, contracts, found)
+        rows = _per_project(contracts, found)
         return (
             rows.join(unplaced, on="subject_id", how="left", maintain_order="left")
             .with_columns(pl.col("n_unplaced").fill_null(0))
@@ -353,25 +348,38 @@ def _clusters(items: pl.DataFrame, links: pl.DataFrame, days_n: int) -> pl.DataF
     return within.drop("limit").join(reached, on=CLUSTER, how="inner").rename({"highest": "limit"}).collect()
 
 
-def _items_as_evidence() -> pl.Expr:
-    return rows_as_evidence(pl.col("table"), "key", SHOWN)
-
-
-def _per_project(table: type[Derived], bought: pl.LazyFrame, found: pl.DataFrame) -> pl.LazyFrame:
-    """Bring clusters to their projects, and say which projects are in none."""
-    projects = bought.select("owner_org_id", subject_id="project_id").unique()
+def _per_project(bought: pl.LazyFrame, found: pl.DataFrame) -> pl.LazyFrame:
+    """Return the rows of ProjectCluster: clusters brought to their projects, and the projects in none."""
     numbers = bought.group_by("owner_org_id").agg(n_purchases=pl.len().cast(pl.Int64))
-    clusters = (
-        found.lazy().group_by(CLUSTER).agg(pl.col("total", "limit", "n_items").first(), evidence=_items_as_evidence())
+    projects = bought.select("owner_org_id", subject_id="project_id").unique().join(numbers, on="owner_org_id")
+    project = ["owner_org_id", "subject_id"]
+    clusters = found.lazy().group_by(CLUSTER).agg(pl.col("total", "limit", "n_items").first())
+    ratio = pl.col("total").cast(pl.Float64) / pl.col("limit").cast(pl.Float64)
+    by_strength = [-ratio, -pl.col("n_items"), *(pl.col(name) for name in CLUSTER)]
+    most_before = pl.col("n_items").cum_max().shift(1, fill_value=0).over(project, order_by=by_strength)
+    strongest = (
+        found.lazy()
+        .select("owner_org_id", *CLUSTER, subject_id="project_id")
+        .unique()
+        .join(clusters, on=CLUSTER, how="inner")
+        .filter(pl.col("n_items") > most_before)
     )
-    members = found.lazy().select("owner_org_id", *CLUSTER, subject_id="project_id").unique()
-    return (
-        projects.join(numbers, on="owner_org_id", how="inner")
-        .join(members.join(clusters, on=CLUSTER, how="inner"), on=["owner_org_id", "subject_id"], how="left")
-        .with_columns(pl.col("n_items").fill_null(0), pl.col("evidence").fill_null("[]"))
-        .select(table.column_names())
-        .sort(pl.all())
+    inside = projects.join(_with_evidence(strongest, found.lazy()), on=project, how="inner")
+    outside = projects.join(strongest, on=project, how="anti").with_columns(
+        n_items=pl.lit(0, dtype=pl.Int64), evidence=pl.lit("[]")
     )
+    rows = pl.concat([inside, outside], how="diagonal")
+    return rows.sort(*project, *CLUSTER).select(ProjectCluster.column_names())
+
+
+def _with_evidence(clusters: pl.LazyFrame, found: pl.LazyFrame) -> pl.LazyFrame:
+    """Add the items of each cluster as evidence."""
+    shown = (
+        found.join(clusters, on=CLUSTER, how="semi")
+        .group_by(CLUSTER)
+        .agg(evidence=rows_as_evidence(pl.col("table"), "key", SHOWN))
+    )
+    return clusters.join(shown, on=CLUSTER, how="inner")
 
 
 def _tied_groups(source: SourceTables, held: pl.LazyFrame, as_of: dt.datetime) -> pl.LazyFrame:

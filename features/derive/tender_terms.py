@@ -47,6 +47,11 @@ class LotTerms(Derived):
             .drop("lot_id")
             .join(lots.select("lot_id", "tender_id"), on="tender_id", how="inner")
             .filter((pl.col("of_lot") == pl.col("lot_id")).fill_null(value=True))
+            # Collected in order, that sums be the same to the last bit: polars drops a sort ahead of an aggregation.
+            .sort("max_score", "clause_id")
+            .drop("text")
+            .collect()
+            .lazy()
         )
         pool_n = pl.col("eligible_pool_n")
         pool = pool_n.filter(pl.col("clause_type") == "qualification").min()
@@ -56,7 +61,7 @@ class LotTerms(Derived):
             n_clauses=pl.len().cast(pl.Int64),
             pool=pool,
             n_restrictive=restrictive.sum().cast(pl.Int64),
-            sole_share=points.filter(sole).sort().sum() / points.sort().sum(),
+            sole_share=points.filter(sole).sum() / points.sum(),
             evidence=rows_as_evidence(
                 "tender_clause",
                 "clause_id",

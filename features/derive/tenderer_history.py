@@ -136,6 +136,10 @@ class IncumbentRecord(Derived):
             .join(met, on="lot_id", how="left")
             .join(n_valid, on="lot_id", how="left")
             .with_columns(pl.col("has_incumbent", "met", "won").fill_null(value=False))
+            # Collected in order, that sums be the same to the last bit: polars drops a sort ahead of an aggregation.
+            .sort("n_valid", "lot_id")
+            .collect()
+            .lazy()
         )
         complete = pl.col("bids_complete")
         counts = complete & pl.col("met")
@@ -145,7 +149,7 @@ class IncumbentRecord(Derived):
                 n_lots=counts.sum().cast(pl.Int64),
                 n_lots_all=(counts | (~complete & pl.col("has_incumbent"))).sum().cast(pl.Int64),
                 n_won=(counts & pl.col("won")).sum().cast(pl.Int64),
-                chance=(1 / pl.col("n_valid").filter(counts)).sort().mean(),
+                chance=(1 / pl.col("n_valid").filter(counts)).mean(),
                 evidence=pl.concat_str(
                     pl.lit("["), pl.col("evidence").filter(counts).sort().str.join(","), pl.lit("]")
                 ),
@@ -209,15 +213,19 @@ class DisqualifiedRivals(Derived):
         )
         all_out = pl.col("n_out") == pl.col("n_rivals")
         contested = pl.col("n_rivals").is_not_null()
+        share = pl.col("n_out") / pl.col("n_rivals")
+        # Collected in order, that means be the same to the last bit: polars drops a sort ahead of an aggregation.
+        won = wins.join(per_lot, on=["tenderer_org_id", "group_org_id", "lot_id"], how="left").sort(share, "lot_id")
         return (
-            wins.join(per_lot, on=["tenderer_org_id", "group_org_id", "lot_id"], how="left")
+            won.collect()
+            .lazy()
             .with_columns(cleared=(all_out | (pl.col("by_lowest") & pl.col("lowest_out"))).fill_null(value=False))
             .group_by("tenderer_org_id", "group_org_id")
             .agg(
                 n_wins=pl.col("bids_complete").sum().cast(pl.Int64),
                 n_wins_all=pl.len().cast(pl.Int64),
                 n_contested=contested.sum().cast(pl.Int64),
-                disqualified_share=(pl.col("n_out") / pl.col("n_rivals")).drop_nulls().sort().mean(),
+                disqualified_share=share.mean(),
                 n_cleared=pl.col("cleared").sum().cast(pl.Int64),
                 shown=joined_evidence(pl.col("award"), pl.col("bids")).sort(),
             )

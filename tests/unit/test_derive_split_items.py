@@ -171,20 +171,28 @@ def test_a_cluster_is_linked_step_by_step_also_through_what_lies_outside_its_day
     assert clusters(rows) == {"P-A": (5_000_000, 2), "P-C": (5_000_000, 2)}
 
 
-def test_every_first_day_starts_a_cluster_of_its_own() -> None:
-    rows = world(
-        piece("A", 3_000_000, signed_at=at("2025-08-01")),
-        piece("B", 3_000_000, signed_at=at("2025-12-01")),
-        piece("C", 3_500_000, signed_at=at("2026-05-01")),
-    )
+def in_turn(*pieces: tuple[str, float, str]) -> list[tuple[str, int, int]]:
+    """Return project, sum and items of the clusters of pieces signed on the days given."""
+    rows = world(*[piece(key, amount, signed_at=at(signed)) for key, amount, signed in pieces])
     found = SplitProject.derive(source(rows), AS_OF, **ALIKE).collect()
+    return [(row["subject_id"], int(row["total"]), row["n_items"]) for row in found.iter_rows(named=True)]
 
-    assert [(row["subject_id"], int(row["total"])) for row in found.iter_rows(named=True)] == [
-        ("P-A", 6_000_000),
-        ("P-B", 6_000_000),
-        ("P-B", 6_500_000),
-        ("P-C", 6_500_000),
-    ]
+
+def test_every_first_day_starts_a_cluster_of_its_own_and_the_strongest_stays() -> None:
+    a, b, c = ("A", 3_000_000, "2025-08-01"), ("B", 3_000_000, "2025-12-01"), ("C", 3_500_000, "2026-05-01")
+
+    assert in_turn(a, b, c) == [("P-A", 6_000_000, 2), ("P-B", 6_500_000, 2), ("P-C", 6_500_000, 2)]
+
+
+def test_a_larger_sum_does_not_hide_more_items() -> None:
+    a, b, c, d = (
+        ("A", 3_900_000, "2025-08-01"),
+        ("B", 2_000_000, "2025-12-01"),
+        ("C", 1_000_000, "2026-03-01"),
+        ("D", 1_200_000, "2026-04-01"),
+    )
+
+    assert [row for row in in_turn(a, b, c, d) if row[0] == "P-B"] == [("P-B", 5_900_000, 2), ("P-B", 4_200_000, 3)]
 
 
 def test_orders_are_items_too() -> None:
@@ -255,6 +263,18 @@ def test_a_weak_affiliation_of_at_least_three_tenths_counts_as_one(ties: dict[st
     rows = world(piece("A"), piece("B", party_b_org_id="V"))
 
     assert holders(rows, {"organisation": [org("V", **ties), org("W", **ties)]}) == {"V": (held, 2), "W": (held, 2)}
+
+
+def test_of_several_clusters_the_one_of_which_a_supplier_holds_most_stands() -> None:
+    rows = world(
+        piece("A", 3_000_000, signed_at=at("2025-08-01")),
+        piece("B", 3_000_000, signed_at=at("2025-12-01"), party_b_org_id="V"),
+        piece("C", 2_000_000, signed_at=at("2026-05-01")),
+    )
+
+    assert holders(rows) == {"W": (3_000_000, 2), "V": (3_000_000, 2)}
+    found = derived(SplitSupplier, rows, key="supplier_org_id")
+    assert {key: row["total"] for key, row in found.items()} == {"W": 6_000_000, "V": 5_000_000}
 
 
 def test_a_supplier_of_an_owner_without_clusters_is_told_apart_from_one_in_none() -> None:
