@@ -423,6 +423,7 @@ def test_the_last_record_of_a_file_without_line_end_is_refused_and_comes_in_mend
 
     _, unmended, _ = _run(capsys, "quarantine", "replay", "--all", "--home", str(home), "--format", "json")
     assert (unmended["replayed"], unmended["taken"]) == (1, 0)
+    assert Quarantine(home).list().select("id", "field").rows() == [(entry["id"], "")]
     mended = tmp_path / "mended.json"
     mended.write_text(json.dumps(_given(_tender("T2")), ensure_ascii=False), encoding="utf-8")
     arguments = ["--id", str(entry["id"]), "--mended", str(mended), "--home", str(home), "--format", "json"]

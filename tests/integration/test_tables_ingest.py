@@ -105,6 +105,24 @@ def test_bad_rows_go_to_quarantine_one_entry_a_column_and_the_rest_loads(home: P
     assert "city, county, township" in entry["mend"]
 
 
+def test_the_last_row_of_a_file_that_ends_within_its_line_is_refused_and_stays_so_until_it_is_mended(
+    home: Path, folder: Path
+) -> None:
+    deliver(folder, region=["region_code,name,level", "420500,宜昌,city", "420600,襄阳市,city"])
+    path = folder / "region.csv"
+    path.write_bytes(path.read_bytes()[:-1])
+
+    assert load(home, folder).tables["region"] == Counts(read=2, loaded=1, quarantined=1)
+    assert refused(home) == [("region.csv:3 (420600)", "", "unfinished_record")]
+
+    pending = Quarantine(home).pending_raw("tables")
+    assert replay_rows(home, pending, loaded_at=MOMENT + dt.timedelta(days=1))[1] == []
+    assert len(refused(home)) == 1
+    mended = pending.with_columns(raw=pl.lit('{"region_code": "420600", "name": "襄阳市", "level": "city"}'))
+    assert len(replay_rows(home, mended, loaded_at=MOMENT + dt.timedelta(days=2))[1]) == 1
+    assert keys(home, Region) == ["420500", "420600"]
+
+
 def test_rows_that_refer_to_refused_rows_are_refused_with_them(home: Path, folder: Path) -> None:
     deliver(folder, region=["region_code,name,level,parent_region_code", "A,a,city,B", "B,b,city,C", "C,c,city,X"])
 

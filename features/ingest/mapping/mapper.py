@@ -14,7 +14,7 @@ from features.ingest.mapped import MAPPING_FAILURES, MappedBatch
 from features.ingest.mapping.cells import CellRule, cell_rules, xml_name
 from features.ingest.mapping.guard import Expected, Judged
 from features.ingest.mapping.identities import MENDS, Identities, clean_names, reason_message, resolve
-from features.ingest.mapping.records import KeptRecords
+from features.ingest.mapping.records import UNREADABLE, KeptRecords
 from features.ingest.mapping.values import REASON_OF, SHOWN, half_width, json_texts, moment, tidied, value
 
 PROJECT_CODE = "project_code:"
@@ -231,8 +231,7 @@ _BROKEN: Mapping[str, tuple[str, str]] = {
         "end the file with a line end, or transfer it again.",
     ),
 }
-
-
+_UNREADABLE = ("The record could not be read as cells.", "give it mended: smoke quarantine replay --mended.")
 _NO_FAILURES = pl.DataFrame(schema=dict(MAPPING_FAILURES))
 
 
@@ -242,6 +241,9 @@ def _not_to_be_taken(rows: pl.DataFrame, chunk: Chunk) -> list[pl.DataFrame]:
         _failed(pl.Series([chunk.rows.height + number]), "", one.reason, *_BROKEN[one.reason])
         for number, one in enumerate(chunk.broken)
     ]
+    if UNREADABLE in chunk.rows.columns:  # back from quarantine without a mend
+        again = chunk.rows.get_column(UNREADABLE).is_not_null().arg_true()
+        parts.append(_failed(again, "", UNREADABLE, *_UNREADABLE))
     if "secrecy_level" in rows.columns:
         secret = (rows.get_column("secrecy_level") == SECRET).arg_true()
         parts.append(_failed(secret, "secrecy_level", "secret_project", *_SECRET_PROJECT))
