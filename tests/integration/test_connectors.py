@@ -484,6 +484,39 @@ def test_a_value_that_a_person_has_decided_upon_is_filled_in_by_replay(
     assert Quarantine(home).list().is_empty()
 
 
+def _decide(home: Path, given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (item,) = [row for row in _items(home) if given in (row["given"], row["name"])]
+    decided = ["--id", OWNER, "--as", "tester", "--because", "known", "--home", str(home)]
+    assert smoke.run(["identities", "decide", str(item["item_id"]), *decided]) == 0
+    capsys.readouterr()
+
+
+def _tender_of_unknown_agency(**more: str) -> str:
+    unknown = {"代理机构名称": "某咨询公司", "代理机构统一社会信用代码": ""}
+    return _tender("T1", **unknown, **more)
+
+
+@pytest.mark.parametrize("replayed_between", [True, False])
+def test_a_decision_is_used_by_the_next_delivery_and_contradicts_nothing(
+    city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], replayed_between: bool
+) -> None:
+    home = tmp_path / "home"
+    _tenders(city, _tender_of_unknown_agency())
+    _ingest(capsys, "all", city, home)
+    assert Quarantine(home).list().height == 1
+    _decide(home, "某咨询公司", capsys)
+    if replayed_between:
+        _run(capsys, "quarantine", "replay", "--all", "--home", str(home))
+
+    for loaded in (0 if replayed_between else 1, 0):
+        _, said, _ = _ingest(capsys, "all", city, home)
+        assert said["sources"]["S01"]["loaded"] == loaded
+
+    assert _row(home, Tender)["agency_org_id"] == OWNER
+    assert Quarantine(home).list().is_empty()
+    assert "conflicting_duplicate" not in set(Quarantine(home).list(state=None)["reason"])
+
+
 def _items(home: Path) -> list[dict[str, Any]]:
     return WorkItems(home).items(state="open").to_dicts()
 

@@ -63,7 +63,7 @@ def person(given: str | None, name: str | None = "张三", known: Known = KNOWN)
     ],
 )
 def test_a_code_in_any_form_is_the_same_organisation(given: str) -> None:
-    assert organisation(given) == {"org_id": REAL, "repaired": False, "reason": None, "item_id": None}
+    assert organisation(given) == {"org_id": REAL, "repaired": False, "decided": False, "reason": None, "item_id": None}
 
 
 def test_the_code_of_a_rural_collective_begins_with_a_letter() -> None:
@@ -154,7 +154,13 @@ def test_a_masked_number_is_a_slip_of_nobody() -> None:
 
 
 def test_nothing_given_is_nothing_unresolved() -> None:
-    assert organisation(None, None) == {"org_id": None, "repaired": False, "reason": None, "item_id": None}
+    assert organisation(None, None) == {
+        "org_id": None,
+        "repaired": False,
+        "decided": False,
+        "reason": None,
+        "item_id": None,
+    }
     assert person(None, None)["reason"] is None
 
 

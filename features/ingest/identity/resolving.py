@@ -52,6 +52,7 @@ REASONS: Mapping[str, str] = {
 ORGANISATIONS: dict[str, pl.DataType] = {
     "org_id": pl.String(),
     "repaired": pl.Boolean(),
+    "decided": pl.Boolean(),
     "reason": pl.String(),
     "item_id": pl.String(),
 }
@@ -59,6 +60,7 @@ PERSONS: dict[str, pl.DataType] = {
     "person_id": pl.String(),
     "id_no_hash": pl.String(),
     "id_no_enc": pl.String(),
+    "decided": pl.Boolean(),
     "reason": pl.String(),
     "item_id": pl.String(),
 }
@@ -96,9 +98,10 @@ def organisation_ids(codes: pl.Series, names: pl.Series, known: Known) -> pl.Dat
         known: organisations that are stored and decisions made.
 
     Returns:
-        ``org_id`` (the valid 18-character code), ``repaired`` (letters were mended), ``reason`` (a key of REASONS; null
-        where resolved, and where neither code nor name was given) and ``item_id`` (the work item of what is not
-        resolved; null for a personal number in the place of code or name, which can only be corrected at the source).
+        ``org_id`` (the valid 18-character code), ``repaired`` (letters were mended), ``decided`` (a decision tells it,
+        not the code), ``reason`` (a key of REASONS; null where resolved, and where neither code nor name was given) and
+        ``item_id`` (the work item of what is not resolved; null for a personal number in the place of code or name,
+        which can only be corrected at the source).
     """
     pairs = _pairs(codes, names)
     given = pairs.get_column("given").unique()
@@ -126,7 +129,7 @@ def person_ids(id_numbers: pl.Series, names: pl.Series, keys: Keys, known: Known
 
     Returns:
         ``person_id`` ("p" and 20 hexadecimal digits of the hash), ``id_no_hash`` (HMAC-SHA256, 64 digits),
-        ``id_no_enc`` (AES-SIV in base64, equal for equal numbers), ``reason`` and ``item_id`` as in
+        ``id_no_enc`` (AES-SIV in base64, equal for equal numbers), ``decided``, ``reason`` and ``item_id`` as in
         ``organisation_ids``. A person whom a decision names has neither hash nor encrypted number here.
     """
     pairs = _pairs(id_numbers, names)
@@ -310,7 +313,8 @@ def _decided(kind: Kind, found: pl.DataFrame, column: str, known: Known) -> pl.D
         known: decisions made.
 
     Returns:
-        The rows in their order, ``found`` (the id by code or number), and id, reason and ``item_id`` as they stand.
+        The rows in their order, ``found`` (the id by code or number), id, reason and ``item_id`` as they stand, and
+        ``decided``: the id is another than the one by code or number.
     """
     whole = found.with_columns(pl.lit(None, dtype=pl.String).alias("item_id"), found=column).with_row_index("_at")
     asked = whole if known.decisions else whole.filter(pl.col(column).is_null())
@@ -320,7 +324,8 @@ def _decided(kind: Kind, found: pl.DataFrame, column: str, known: Known) -> pl.D
     ]
     schema = dict.fromkeys((column, "reason", "item_id"), pl.String)
     told = asked.select("_at").hstack(pl.DataFrame(settled, schema, orient="row"))
-    return whole.update(told, on="_at", include_nulls=True)
+    stands = whole.update(told, on="_at", include_nulls=True)
+    return stands.with_columns(decided=pl.col(column).is_not_null() & pl.col(column).ne_missing(pl.col("found")))
 
 
 def _carried(code: "_Code", carriers: Mapping[str, str | None]) -> tuple[str | None, str | None]:

@@ -246,11 +246,11 @@ class Quarantine:
         """Return the open entries of a table that tell which version of which row was refused, and do not wait.
 
         Returns:
-            Columns id, level, reason, key, source_code and valid_from_ts.
+            Columns id, level, field, reason, key, source_code and valid_from_ts.
         """
         told = pl.col("key").is_not_null() & pl.col("valid_from_ts").is_not_null() & ~pl.col("waiting")
         of_table = self._with_state().filter(pl.col("table") == table, pl.col("state") == "open", told)
-        return of_table.select("id", "level", "reason", "key", "source_code", "valid_from_ts")
+        return of_table.select("id", "level", "field", "reason", "key", "source_code", "valid_from_ts")
 
     def mark_replayed(self, ids: Iterable[str] | pl.Series, at: dt.datetime | None = None) -> None:
         """Settle entries that have now been taken (or dropped knowingly)."""
