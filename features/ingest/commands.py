@@ -286,8 +286,16 @@ def _hidden(content: object, table: str) -> object:
         return [_hidden(one, table) for one in cast(list[object], content)]
     if not isinstance(content, dict):
         return content
+    record = cast(dict[str, object], content)
+    heading, cells = record.get("heading"), record.get("cells")
+    if isinstance(cells, list):
+        names, row = cast(list[object], heading if isinstance(heading, list) else []), cast(list[object], cells)
+        # Which column a cell belongs to is only known where no cell is missing or too many.
+        shown = [_hidden({str(name): cell}, table) for name, cell in zip(names, row, strict=False)]
+        hidden = [next(iter(cast(dict[str, object], one).values())) for one in shown]
+        return {**record, "cells": hidden if len(names) == len(row) else [MASK] * len(row)}
     found: dict[str, object] = {}
-    for name, value in cast(dict[str, object], content).items():
+    for name, value in record.items():
         if name in _PERSONAL_KEYS or (isinstance(value, str) and masked(table, name, value) == MASK):
             found[name] = MASK
         else:

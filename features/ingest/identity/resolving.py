@@ -12,7 +12,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -68,6 +68,13 @@ PERSONS: dict[str, pl.DataType] = {
 _NO_ITEM = ("personal_number",)
 _PERSONAL_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:[0-9]{15,19}[Xx]?|(?:86)?1[3-9][0-9]{9})(?![0-9A-Za-z])")
 """An identity number, an account or a mobile phone, wherever it stands."""
+_AFTER_LETTERS = re.compile(r"(?<=[A-Za-z])(?:[0-9]{17}[0-9Xx]|[0-9]{15}|1[3-9][0-9]{9})(?![0-9A-Za-z])")
+_GROUPED = re.compile(r"[0-9]+(?:[ -][0-9]+)+[Xx]?(?![0-9A-Za-z])")
+_PHONE_GROUPS = frozenset({(3, 4, 4), (3, 8), (7, 4), (4, 3, 4), (3, 3, 5), (2, 3, 4, 4), (2, 11)})
+_OLD_NUMBER_GROUPS = frozenset({(6, 6, 3), (6, 9), (12, 3)})
+_HALF_WIDTH = str.maketrans(
+    {chr(wide): chr(wide - 0xFEE0) for wide in range(0xFF01, 0xFF5F)} | dict.fromkeys("\u3000\u00a0", " ")
+)
 _NEVER_IN_CODES = str.maketrans("OIZSV", "0125U")
 _MASKED = re.compile(r"[*＊]|[xX]{3}")
 _ASSOCIATED = b"person.id_no_enc"
@@ -216,9 +223,51 @@ def shown_name(name: str | None) -> str | None:
 def without_personal_numbers(text: str) -> str:
     """Return text for a screen: figures like identity numbers, accounts and mobile phones are stars, credit codes stay.
 
-    For what stands in a column that should hold no such thing; a source may have slipped a column.
+    For what stands in a column that should hold no such thing; a source may have slipped a column. Figures may be
+    full-width. Behind letters, and in groups with single blanks or hyphens, they must have the shape of a number (date
+    of birth, usual groups), so that project codes, dates and amounts stay.
     """
-    return _PERSONAL_NUMBER.sub(lambda found: found[0] if read_uscc(found[0]) else "*" * len(found[0]), text)
+    plain, shown = text.translate(_HALF_WIDTH), list(text)
+    for start, end in _personal_spans(plain):
+        shown[start:end] = "*" * (end - start)
+    return "".join(shown)
+
+
+def _personal_spans(plain: str) -> Iterator[tuple[int, int]]:
+    for found in _PERSONAL_NUMBER.finditer(plain):
+        if not read_uscc(found[0]):
+            yield found.span()
+    for found in _AFTER_LETTERS.finditer(plain):
+        if _like_personal_number(found[0].upper()):
+            yield found.span()
+    for found in _GROUPED.finditer(plain):
+        yield from ((found.start() + start, found.start() + end) for start, end in _grouped_spans(found[0]))
+
+
+def _grouped_spans(run: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans of personal numbers in figures that blanks or hyphens part; a run of hyphens is one code."""
+    groups = list(re.finditer("[0-9]+[Xx]?", run))
+    for first, begin in enumerate(groups):
+        for last in range(first + 1, min(first + 6, len(groups))):
+            start, end = begin.start(), groups[last].end()
+            parts = [group[0].upper() for group in groups[first : last + 1]]
+            if sum(map(len, parts)) > LENGTH:
+                break
+            within_code = "-" in (run[max(start - 1, 0) : start], run[end : end + 1])
+            mixed = " " in run[start:end] and "-" in run[start:end]
+            if not within_code and not mixed and _grouped_as_usual(parts):
+                yield start, end
+
+
+def _grouped_as_usual(parts: Sequence[str]) -> bool:
+    figures, sizes = "".join(parts), tuple(map(len, parts))
+    if len(figures) in (11, 13):
+        usual = sizes in _PHONE_GROUPS
+    elif len(figures) == 15:
+        usual = sizes in _OLD_NUMBER_GROUPS
+    else:
+        usual = len(figures) == LENGTH and min(sizes) > 1
+    return usual and _like_personal_number(figures)
 
 
 def number_neighbours(numbers: Sequence[str | None], keys: Keys) -> list[list[str]]:
@@ -344,7 +393,7 @@ def _settle(
     """Return id, reason and work item after what persons decided about a code and name."""
     if found is None and not name and not given:
         return None, None, None
-    if found is None and (reason in _NO_ITEM or _PERSONAL_NUMBER.search(name or "")):
+    if found is None and (reason in _NO_ITEM or without_personal_numbers(name or "") != (name or "")):
         return None, reason, None
     item = item_id(kind, known.source, given, name) if found is None else conflict_item(known.source, found, name)
     decided = known.decisions.get(item)
