@@ -489,3 +489,13 @@ def test_neither_another_source_nor_a_conflict_settles_a_refusal(door: Door) -> 
 
     entries = door.quarantine.list().sort("key").select("key", "reason").rows()
     assert entries == [("O1", "missing_value"), ("O2", "conflicting_duplicate")]
+
+
+def test_a_row_with_a_source_of_its_own_is_settled_by_that_source_alone(door: Door) -> None:
+    own = batch([named("甲", 2) | {"source_code": "S04"}], failures=[UNREAD])
+    door.take(Organisation, own, "S11")
+    door.take(Organisation, [named("乙", 3)], "S11")
+    assert door.quarantine.list().get_column("source_code").to_list() == ["S04"]
+
+    door.take(Organisation, [named("乙", 3) | {"source_code": "S04"}], "S11")
+    assert door.quarantine.list().is_empty()

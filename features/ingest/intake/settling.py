@@ -202,7 +202,7 @@ class Settling:
         Args:
             feed: where they are from.
             failures: columns of ``MAPPING_FAILURES``.
-            rows: ``row``, ``place``, ``key``, ``valid_from_ts`` and ``raw`` of each.
+            rows: ``row``, ``place``, ``key``, ``source_code``, ``valid_from_ts`` and ``raw`` of each.
             in_shape: whether the raw records are in the contract's shape.
             waiting: whether they only wait.
         """
@@ -422,14 +422,14 @@ def without_rows(rows: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
 
 
 def typed_records(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
-    """Return place, key, version and raw of typed rows, raw in the contract's shape."""
+    """Return place, key, source, version and raw of typed rows, raw in the contract's shape."""
     raw = pl.Series("raw", refusals.as_text(rows, refusals.shape(table)), dtype=pl.String)
     return named(rows, table).with_columns(raw)
 
 
 def named(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
-    """Return by what the entries of typed rows name them: place, key, valid_from_ts."""
-    return rows.select("valid_from_ts", place=RECORD, key=pl.col(table.key()).cast(pl.String))
+    """Return by what the entries of typed rows name them: place, key, source_code, valid_from_ts."""
+    return rows.select("valid_from_ts", "source_code", place=RECORD, key=pl.col(table.key()).cast(pl.String))
 
 
 def _standing(rows: pl.DataFrame, columns: pl.Series) -> pl.Series:
