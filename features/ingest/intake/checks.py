@@ -69,14 +69,17 @@ def resolved(rows: pl.DataFrame, table: type[Table], known: Known) -> pl.DataFra
     return rows
 
 
-def unknown(rows: pl.DataFrame, table: type[Table], known: Known) -> pl.DataFrame:
-    """Return the rows whose key names no row, or that refer to rows which are not stored (but for their own table)."""
+def unknown(rows: pl.DataFrame, table: type[Table], known: Known, *, own: bool = False) -> pl.DataFrame:
+    """Return the rows whose key names no row, or that refer to rows which are not stored, columns in their order.
+
+    References within the table count where ``own`` says so.
+    """
     found = [none_failing()]
     unresolved = unresolved_keys(rows, table)
     if unresolved.any():
         found.append(failure(rows.get_column(PLACE).filter(unresolved), table.key(), "unknown_reference"))
     for column, parent in references(table).items():
-        if column in rows.columns and parent is not table:
+        if column in rows.columns and (own or parent is not table):
             given = rows.filter(pl.col(column).is_not_null())
             dangling = ~known.keys(parent).holds(given.select(key_hash(column)).to_series())
             if dangling.any():
