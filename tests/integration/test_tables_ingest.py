@@ -280,12 +280,12 @@ def test_a_mended_row_without_its_key_is_refused_with_a_mend(home: Path, folder:
     assert len(refused(home)) == 1
 
 
-def test_a_row_cut_off_without_a_key_is_settled_by_the_whole_one_at_its_place(home: Path, folder: Path) -> None:
+def test_a_row_too_short_to_have_its_key_is_settled_by_the_whole_one_at_its_place(home: Path, folder: Path) -> None:
     rows = ["name,level,region_code", "宜昌,city,420500", "襄阳市,city,420600"]
     (folder / "region.csv").write_text("\n".join(rows).removesuffix(",420600"), encoding="utf-8")
     load(home, folder)
     load(home, folder, MOMENT + dt.timedelta(days=1))
-    assert refused(home) == [("region.csv:3", "", "unfinished_record")]
+    assert refused(home) == [("region.csv:3", "", "wrong_cell_count")]
 
     deliver(folder, region=rows)
     load(home, folder, MOMENT + dt.timedelta(days=2))
