@@ -433,6 +433,26 @@ def test_the_last_record_of_a_file_without_line_end_is_refused_and_comes_in_mend
     assert TableStore(home).read(Tender, incomplete=True).collect().height == 2
 
 
+@pytest.mark.parametrize("text", ["5", "null", "[]", '"x"', "{}", '{"x": "1"}'])
+def test_a_mended_record_that_is_none_is_one_clear_line_and_leaves_the_entry_alone(
+    city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    home, mended = tmp_path / "home", tmp_path / "mended.json"
+    _tenders(city, _tender("T1", 状态="流转中"))
+    _ingest(capsys, "S01", city / "S01", home)
+    before = Quarantine(home).list(state=None)
+    mended.write_text(text, encoding="utf-8")
+
+    code, _, error = _run(
+        capsys, "quarantine", "replay", "--id", str(before["id"][0]), "--mended", str(mended), "--home", str(home)
+    )
+
+    assert code == 1
+    assert "mended.json" in error
+    assert "its key among its cells" in error
+    assert Quarantine(home).list(state=None).equals(before)
+
+
 def test_replay_of_what_was_refused_after_it_was_mapped_refuses_the_same_and_nothing_else(
     city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
