@@ -6,12 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from features.assessment.parameters import read_value
+from features.assessment.parameters import expected, read_value
 from features.derive.addresses import WHITELIST, network
 from features.derive.configured import LIST, NOTHING, SETTING
 from features.errors import CatalogueError, InputError
 from features.indicators.catalogue import entries_by_id
-from features.tables.reference import Param
+from features.tables.reference import Param, user_name
 from features.tables.store import TableStore
 
 PROPOSED, APPROVED = "proposed", "approved"
@@ -75,16 +75,19 @@ def approve(store: TableStore, key: str, *, by: str, at: dt.datetime) -> dt.date
         From when the change counts: never earlier than now.
 
     Raises:
-        InputError: nothing waits under this key, or who approves has proposed it.
+        InputError: nothing waits under this key, who approves has proposed it, or it would end before it counts.
     """
     waiting = changes(store).filter(pl.col("param_key") == key, pl.col("state") == PROPOSED)
     if waiting.is_empty():
         mend = "see smoke parameters list --state proposed."
         raise InputError(f"No proposal for {key!r} waits.", field="KEY", mend=mend)
     proposal = waiting.row(-1, named=True)
-    if not by.strip() or by.strip() == proposal["changed_by"]:
+    if user_name(by) in ("", user_name(proposal["changed_by"] or "")):
         raise InputError("Who proposed a change cannot approve it.", field="--as", mend="let somebody else approve it.")
     counts_from = max(proposal["valid_from"], at)
+    if proposal["valid_to"] is not None and proposal["valid_to"] <= counts_from:
+        message = f"The change of {key} to {proposal['current_value']!r} ends before it would count."
+        raise InputError(message, field="KEY", mend="propose it anew with a later --until.")
     change = {name: proposal[name] for name in Param.column_names()}
     _append(store, {**change, "valid_from": counts_from, "approved_by": by.strip()}, at)
     return counts_from
@@ -122,7 +125,7 @@ def _key_and_default(key: str, value: str) -> tuple[str, str]:
     try:
         read_value(entry, name, value)
     except CatalogueError as error:
-        mend = f"give one such as {entry.params[name]}."
+        mend = f"give {expected(entry, name)}."
         raise InputError(f"{value!r} is no value of {key}.", field="VALUE", mend=mend) from error
     return key, str(entry.params[name])
 

@@ -1,9 +1,9 @@
 """What the centre has configured, dated, from the table ``param``: parameters, lists of generic values, settings.
 
 A row is one change of one key: ``SI-034.c_min`` is a parameter, ``SETTING.gp_open_limit`` a setting, and every row
-``LIST.ip_whitelist.<anything>`` an entry of a list. It counts from ``valid_from`` on, once somebody else than who
-proposed it has approved it; of several changes of one key the latest counts. An empty list excludes nothing (rulings
-G25).
+``LIST.ip_whitelist.<anything>`` an entry of a list. It counts from ``valid_from`` to ``valid_to``, once somebody else
+than who proposed it has approved it; of several changes of one key the latest that has not ended counts, so that after
+a temporary one the earlier value is back. An empty list excludes nothing (rulings G25).
 """
 
 import datetime as dt
@@ -39,17 +39,17 @@ def setting(source: SourceTables, name: str, at: dt.datetime) -> str | None:
 
 
 def in_force(changes: pl.LazyFrame, at: dt.datetime) -> pl.LazyFrame:
-    """Return of the changes of each key the one that counts at a moment, if it has not ended.
+    """Return of the changes of each key the latest that counts at a moment.
 
     Args:
-        changes: rows of ``param``, every version.
+        changes: rows of ``param``, every change.
         at: the moment.
     """
-    approved = (pl.col("approved_by") != pl.col("changed_by")).fill_null(value=False)
     started = (pl.col("valid_from") <= at).fill_null(value=False)
-    latest = (
-        changes.filter(approved, started, pl.col("scope_region_code").is_null())
+    ended = (pl.col("valid_to") <= at).fill_null(value=False)
+    return (
+        changes.filter(Param.approved(), started, ~ended, pl.col("scope_region_code").is_null())
         .sort("valid_from", "changed_at", "current_value")
         .unique("param_key", keep="last", maintain_order=True)
+        .sort("param_key")
     )
-    return latest.filter(~(pl.col("valid_to") <= at).fill_null(value=False)).sort("param_key")

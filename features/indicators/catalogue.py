@@ -1,4 +1,4 @@
-"""The catalogue: 13 entries with formula and worked cases in YAML, the others from the carried specification."""
+"""The catalogue: an entry for each indicator, with texts, law, parameters and worked cases, one YAML file each."""
 
 import csv
 import json

@@ -22,7 +22,7 @@ from features.errors import InputError
 from features.ingest.feed import Feed, sources
 from features.ingest.identity.resolving import without_personal_numbers
 from features.ingest.keys import KEY_FILE, load_keys
-from features.ingest.mapping.cells import public_headings
+from features.ingest.mapping.cells import has_key, public_headings
 from features.ingest.ocds.files import SOURCE as OCDS
 from features.ingest.ocds.files import Delivery
 from features.ingest.ocds.loading import Loaded, load_ocds, replay_ocds
@@ -102,7 +102,8 @@ def list_entries(
 ) -> None:
     """List what could not be taken, oldest first, with the reason and the mend. Personal data are not shown.
 
-    An entry is open until its record is taken: replayed from here, or delivered again (superseded).
+    An entry is open until its record is taken: replayed from here, or delivered again (superseded). Of a row that waits
+    for others, field and value name the first that it lacked at the last load.
 
     Example: smoke quarantine list --summary
     """
@@ -243,15 +244,28 @@ def _mended(quarantine: Quarantine, ids: Sequence[str], mended: Path) -> dict[st
         raise InputError(f"There is no file {mended}.", field="mended", mend=mend)
     try:
         text = mended.read_text(encoding="utf-8")
-        json.loads(text)
+        record: object = json.loads(text)
     except ValueError as error:
         mend = "give the record as JSON."
         raise InputError(f"{mended} is no JSON file in UTF-8.", field="mended", mend=mend) from error
+    if not isinstance(record, dict) or not _has_key(entry, cast(dict[str, object], record)):
+        mend = "give the whole record as a JSON object, its key among its cells."
+        raise InputError(f"{mended} holds no record with a key.", field="mended", mend=mend)
     given = {**entry, "raw": text, "raw_encoding": "text", "waiting": False}
     one = pl.DataFrame([given], schema_overrides=ENTRY_SCHEMA)
     taken = one if entry["state"] == "open" else one.clear()
     kind = entry["source"] if entry["source"] in (OCDS, TABLES) else FEEDS
     return {name: taken if name == kind else one.clear() for name in (OCDS, TABLES, FEEDS)}
+
+
+def _has_key(entry: Mapping[str, Any], record: Mapping[str, object]) -> bool:
+    """Tell whether a mended record says which row it is; of a release the load itself tells what it lacks."""
+    if entry["source"] == OCDS:
+        return bool(record)
+    if entry["in_shape"] or entry["source"] == TABLES:
+        # A row with too few or too many cells is kept as a list of them.
+        return "cells" in record or bool(record.get(SOURCE_TABLES[entry["table"]].key()))
+    return all(has_key(feed, record) for feed in _declared(str(entry["feed"])))
 
 
 def _without_personal_data(table: str, raw: str) -> str:
@@ -286,8 +300,16 @@ def _hidden(content: object, table: str) -> object:
         return [_hidden(one, table) for one in cast(list[object], content)]
     if not isinstance(content, dict):
         return content
+    record = cast(dict[str, object], content)
+    heading, cells = record.get("heading"), record.get("cells")
+    if isinstance(cells, list):
+        names, row = cast(list[object], heading if isinstance(heading, list) else []), cast(list[object], cells)
+        # Which column a cell belongs to is only known where no cell is missing or too many.
+        shown = [_hidden({str(name): cell}, table) for name, cell in zip(names, row, strict=False)]
+        hidden = [next(iter(cast(dict[str, object], one).values())) for one in shown]
+        return {**record, "cells": hidden if len(names) == len(row) else [MASK] * len(row)}
     found: dict[str, object] = {}
-    for name, value in cast(dict[str, object], content).items():
+    for name, value in record.items():
         if name in _PERSONAL_KEYS or (isinstance(value, str) and masked(table, name, value) == MASK):
             found[name] = MASK
         else:

@@ -14,16 +14,13 @@ from features.ingest.identity.work_items import read_known
 from features.ingest.intake.run import Intake
 from features.ingest.keys import Keys
 from features.ingest.mapped import MappedBatch
-from features.ingest.mapping.mapper import Mapper
+from features.ingest.mapping.mapper import JUST_AFTER, Mapped, Mapper
 from features.ingest.mapping.records import delivered_again
 from features.ingest.quarantine.refusals import shape
 from features.ingest.quarantine.sealing import Seal
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
 from features.tables.store import TableStore
-
-JUST_AFTER = dt.timedelta(microseconds=1)
-"""By how much a record counts later whose value is mended: it was loaded without it, and the mended one must stand."""
 
 
 def replay_feed_records(home: Path, entries: pl.DataFrame, *, keys: Keys, loaded_at: dt.datetime) -> list[str]:
@@ -78,27 +75,33 @@ def _mended(mapper: Mapper, entries: pl.DataFrame) -> tuple[MappedBatch, pl.Data
     """Map each record once; one that was loaded without a value counts just after the version it mends.
 
     Returns:
-        The records, but for those that are loaded already and of which no value is mended; and what is wrong still:
-        place, raw, field.
+        The records, but for those that are loaded already and bring nothing: of which no value is mended, or only some
+        are where no decision tells them (what is mended one by one would not add up). And what is wrong still: place,
+        raw, field.
     """
     by = ["place", "raw"]
     records = entries.group_by(by, maintain_order=True).agg("field", loaded=(pl.col("level") == "value").all())
-    wrong = _wrong(records, _mapped(mapper, records))
-    mended = records.explode("field").join(wrong, on=[*by, "field"], how="anti")
-    records = records.join(mended.filter("loaded"), on=by, how="semi", maintain_order="left").vstack(
-        records.filter(~pl.col("loaded"))
+    mapped = _mapped(mapper, records)
+    wrong = _wrong(records, mapped.batch)
+    mended = records.explode("field").join(wrong, on=[*by, "field"], how="anti").select(by).unique()
+    told = records.with_columns(
+        n_decided=mapped.decided,
+        brings=pl.struct(by).is_in(mended.to_struct().implode()),
+        whole=~pl.struct(by).is_in(wrong.select(by).to_struct().implode()),
     )
-    batch = _mapped(mapper, records)
-    later = pl.when(pl.lit(records["loaded"])).then(pl.col("valid_from_ts") + JUST_AFTER).otherwise("valid_from_ts")
-    rows, raws = batch.rows.with_columns(valid_from_ts=later), records.get_column("raw")
+    chosen = told.filter(~pl.col("loaded") | (pl.col("brings") & (pl.col("whole") | (pl.col("n_decided") > 0))))
+    batch = _mapped(mapper, chosen).batch
+    # What a decision tells counts later by itself.
+    late = pl.lit(chosen["loaded"] & (chosen["n_decided"] == 0))
+    later = pl.when(late).then(pl.col("valid_from_ts") + JUST_AFTER).otherwise("valid_from_ts")
+    rows, raws = batch.rows.with_columns(valid_from_ts=later), chosen.get_column("raw")
     # The same text is refused again under the same id, so that no second entry comes to be.
-    return MappedBatch(
-        rows, batch.places, lambda at: raws.gather(list(at)).to_list(), batch.failures, batch.introduced
-    ), wrong
+    kept = MappedBatch(rows, batch.places, lambda at: raws.gather(list(at)).to_list(), batch.failures, batch.introduced)
+    return kept, wrong
 
 
-def _mapped(mapper: Mapper, records: pl.DataFrame) -> MappedBatch:
-    return mapper.map(delivered_again(records["raw"].to_list(), records["place"].to_list())).batch
+def _mapped(mapper: Mapper, records: pl.DataFrame) -> Mapped:
+    return mapper.map(delivered_again(records["raw"].to_list(), records["place"].to_list()))
 
 
 def _wrong(records: pl.DataFrame, batch: MappedBatch) -> pl.DataFrame:

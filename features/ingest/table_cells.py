@@ -33,6 +33,10 @@ REASONS: dict[str, Reason] = {
         "The row has fewer or more cells than the heading; the file may be cut off here.",
         "quote cells that hold commas or line breaks, or transfer the file again.",
     ),
+    "unfinished_record": Reason(
+        "The file ends within this row, or may: the last line of a CSV file has a line end too.",
+        "end the file with a line end, or transfer it again.",
+    ),
     "missing_value": Reason("{field} is empty and must not be.", "give its value."),
     "not_text": Reason("{field} is no text.", "write the column as text."),
     "not_an_amount": Reason(

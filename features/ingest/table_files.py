@@ -6,7 +6,7 @@ import io
 import zlib
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.ingest.formats.chunks import placed
+from features.ingest.formats.delimited import ends_its_line
 from features.tables.columns import Table
 from features.tables.contract import SOURCE_TABLES
 
@@ -57,12 +58,14 @@ class Batch:
         uneven: the cells of rows that have fewer or more than the heading, by place in the batch; in ``rows`` they
             are filled up or cut.
         raw: the rows as they were kept in quarantine, for rows that come from there.
+        cut: the place of a row that is uneven only because the file ends within its line.
     """
 
     rows: pl.DataFrame
     places: pl.Series
     uneven: Mapping[int, list[str]]
     raw: list[str] | None = None
+    cut: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class TableFile:
 
     def batches(self) -> Iterator[Batch]:
         """Yield the rows in the file's order."""
-        return _parquet_batches(self.path) if self.path.suffix == ".parquet" else _csv_batches(self.path)
+        return _parquet_batches(self.path) if self.path.suffix == ".parquet" else _whole_batches(self.path)
 
 
 def find_files(folder: Path) -> tuple[list[TableFile], list[FileProblem]]:
@@ -199,6 +202,24 @@ def _csv_columns(path: Path) -> list[str]:
                 for _ in csv.reader(_rest(block, text), strict=True):
                     pass
     return [name.strip() for name in heading]
+
+
+def _whole_batches(path: Path) -> Iterator[Batch]:
+    """Yield the rows of a CSV file; the last one is uneven where the file ends within its line."""
+    held: Batch | None = None
+    for batch in _csv_batches(path):
+        if held is not None:
+            yield held
+        held = batch
+    if held is not None:
+        yield held if ends_its_line(path) else _cut(held)
+
+
+def _cut(batch: Batch) -> Batch:
+    last = batch.rows.height - 1
+    if last in batch.uneven:
+        return batch
+    return replace(batch, uneven={**batch.uneven, last: list(batch.rows.row(last))}, cut=last)
 
 
 def _csv_batches(path: Path) -> Iterator[Batch]:

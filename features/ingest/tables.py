@@ -156,7 +156,7 @@ def _batches(file: TableFile, progress: Progress) -> Iterator[MappedBatch]:
 
 
 def _mapped(batch: Batch) -> MappedBatch:
-    """Return a batch for the intake; a row with too few or too many cells fails as a whole."""
+    """Return a batch for the intake; a row with too few or too many cells, or one that is cut, fails as a whole."""
 
     def raw(places: Sequence[int]) -> list[str]:
         if batch.raw is not None:
@@ -164,7 +164,9 @@ def _mapped(batch: Batch) -> MappedBatch:
         return [_raw(batch.rows.row(place, named=True), batch.uneven.get(place)) for place in places]
 
     uneven = pl.DataFrame({"row": list(batch.uneven)}, schema={"row": pl.UInt32})
-    uneven = uneven.with_columns(field=pl.lit(""), reason=pl.lit("wrong_cell_count"), level=pl.lit("row"))
+    cut = pl.col("row").eq_missing(pl.lit(batch.cut, dtype=pl.UInt32))
+    reason = pl.when(cut).then(pl.lit("unfinished_record")).otherwise(pl.lit("wrong_cell_count"))
+    uneven = uneven.with_columns(field=pl.lit(""), reason=reason, level=pl.lit("row"))
     absent = [
         pl.lit(None, dtype=dtype).alias(name) for name, dtype in MAPPING_FAILURES.items() if name not in uneven.columns
     ]
@@ -185,6 +187,8 @@ def _raw_batches(entries: pl.DataFrame, table: type[Table]) -> Iterator[MappedBa
         cells: dict[str, Any] = json.loads(raw)
         if isinstance(cells.get("cells"), list):
             uneven[place] = cells["cells"]
+            # Under the key that it was refused with before, so that no second entry comes to be.
+            cells = dict(zip(cells.get("heading", []), cells["cells"], strict=False))
         rows.append({name: None if cell is None else str(cell) for name, cell in cells.items()})
     names = shape(table)
     frame = pl.DataFrame(

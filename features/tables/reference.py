@@ -1,5 +1,7 @@
 """Reference and administration."""
 
+import polars as pl
+
 from features.tables.columns import WITH_ROW, Table, day, enum, flag, integer, json, moment, number, text
 
 
@@ -132,6 +134,11 @@ class SourceSync(Table):
     auto_ratio = number("自动对接比例", "D00", unit="ratio", low=0, high=1, nullable=True)
 
 
+def user_name(given: str) -> str:
+    """Return a user's name in the form in which two are compared: ``" Li"`` is ``"li"``."""
+    return given.strip().casefold()
+
+
 class Param(Table):
     """Current value of every named parameter in the indicator, warning and supervision-point catalogues."""
 
@@ -150,3 +157,11 @@ class Param(Table):
     valid_to = moment("失效时间", "P00", known_from=WITH_ROW, nullable=True)
     reason = text("变更理由", "P00", nullable=True)
     approved_by = text("批准人", "P00", references="user_account.user_id", nullable=True)
+
+    @classmethod
+    def approved(cls) -> pl.Expr:
+        """Return whether somebody else than who proposed a change has approved it."""
+        proposed, approved = (
+            pl.col(name).map_elements(user_name, return_dtype=pl.String) for name in ("changed_by", "approved_by")
+        )
+        return ((approved != proposed) & (approved != "")).fill_null(value=False)

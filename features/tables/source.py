@@ -132,10 +132,25 @@ def read_source_tables(
 
 
 def _changes(store: TableStore, known_at: dt.datetime | None) -> pl.LazyFrame:
-    """Return every version of the parameters: a moment is judged by the values of its own time."""
-    versions = store.versions(Param).filter(~pl.col("retracted"))
+    """Return the approved changes of the parameters: a moment is judged by the values of its own time.
+
+    A change counts from when it says, but never before it was first known as approved. One of the same key and instant
+    that is loaded later corrects it. Of changes that came to be known together the one that says the later day is last.
+    """
+    versions = store.versions(Param).filter(~pl.col("retracted"), Param.approved(), pl.col("valid_from").is_not_null())
     known = versions if known_at is None else versions.filter(pl.col("loaded_at") <= known_at)
-    return known.select(Param.column_names())
+    change = ["param_key", "scope_region_code", "valid_from"]
+    return (
+        known.with_columns(first_known=pl.col("loaded_at").min().over(change))
+        .sort("loaded_at", "valid_from_ts")
+        .unique(change, keep="last", maintain_order=True)
+        .with_columns(
+            valid_from=pl.max_horizontal("valid_from", "first_known"),
+            # Those that were known too late now share an instant; this keeps their own order.
+            changed_at=pl.when(pl.col("first_known") > pl.col("valid_from")).then("valid_from").otherwise("changed_at"),
+        )
+        .select(Param.column_names())
+    )
 
 
 def _through(door: Door, table: type[Table], known_at: dt.datetime | None) -> pl.LazyFrame:

@@ -423,6 +423,7 @@ def test_the_last_record_of_a_file_without_line_end_is_refused_and_comes_in_mend
 
     _, unmended, _ = _run(capsys, "quarantine", "replay", "--all", "--home", str(home), "--format", "json")
     assert (unmended["replayed"], unmended["taken"]) == (1, 0)
+    assert Quarantine(home).list().select("id", "field").rows() == [(entry["id"], "")]
     mended = tmp_path / "mended.json"
     mended.write_text(json.dumps(_given(_tender("T2")), ensure_ascii=False), encoding="utf-8")
     arguments = ["--id", str(entry["id"]), "--mended", str(mended), "--home", str(home), "--format", "json"]
@@ -430,6 +431,26 @@ def test_the_last_record_of_a_file_without_line_end_is_refused_and_comes_in_mend
 
     assert (taken["replayed"], taken["taken"]) == (1, 1)
     assert TableStore(home).read(Tender, incomplete=True).collect().height == 2
+
+
+@pytest.mark.parametrize("text", ["5", "null", "[]", '"x"', "{}", '{"x": "1"}'])
+def test_a_mended_record_that_is_none_is_one_clear_line_and_leaves_the_entry_alone(
+    city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    home, mended = tmp_path / "home", tmp_path / "mended.json"
+    _tenders(city, _tender("T1", 状态="流转中"))
+    _ingest(capsys, "S01", city / "S01", home)
+    before = Quarantine(home).list(state=None)
+    mended.write_text(text, encoding="utf-8")
+
+    code, _, error = _run(
+        capsys, "quarantine", "replay", "--id", str(before["id"][0]), "--mended", str(mended), "--home", str(home)
+    )
+
+    assert code == 1
+    assert "mended.json" in error
+    assert "its key among its cells" in error
+    assert Quarantine(home).list(state=None).equals(before)
 
 
 def test_replay_of_what_was_refused_after_it_was_mapped_refuses_the_same_and_nothing_else(
@@ -481,6 +502,39 @@ def test_a_value_that_a_person_has_decided_upon_is_filled_in_by_replay(
     assert _row(home, Tender)["agency_org_id"] == OWNER
     assert TableStore(home).versions(Tender).collect().height == 2
     assert Quarantine(home).list().is_empty()
+
+
+def _decide(home: Path, given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (item,) = [row for row in _items(home) if given in (row["given"], row["name"])]
+    decided = ["--id", OWNER, "--as", "tester", "--because", "known", "--home", str(home)]
+    assert smoke.run(["identities", "decide", str(item["item_id"]), *decided]) == 0
+    capsys.readouterr()
+
+
+def _tender_of_unknown_agency(**more: str) -> str:
+    unknown = {"代理机构名称": "某咨询公司", "代理机构统一社会信用代码": ""}
+    return _tender("T1", **unknown, **more)
+
+
+@pytest.mark.parametrize("replayed_between", [True, False])
+def test_a_decision_is_used_by_the_next_delivery_and_contradicts_nothing(
+    city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], replayed_between: bool
+) -> None:
+    home = tmp_path / "home"
+    _tenders(city, _tender_of_unknown_agency())
+    _ingest(capsys, "all", city, home)
+    assert Quarantine(home).list().height == 1
+    _decide(home, "某咨询公司", capsys)
+    if replayed_between:
+        _run(capsys, "quarantine", "replay", "--all", "--home", str(home))
+
+    for loaded in (0 if replayed_between else 1, 0):
+        _, said, _ = _ingest(capsys, "all", city, home)
+        assert said["sources"]["S01"]["loaded"] == loaded
+
+    assert _row(home, Tender)["agency_org_id"] == OWNER
+    assert Quarantine(home).list().is_empty()
+    assert "conflicting_duplicate" not in set(Quarantine(home).list(state=None)["reason"])
 
 
 def _items(home: Path) -> list[dict[str, Any]]:

@@ -489,3 +489,116 @@ def test_neither_another_source_nor_a_conflict_settles_a_refusal(door: Door) -> 
 
     entries = door.quarantine.list().sort("key").select("key", "reason").rows()
     assert entries == [("O1", "missing_value"), ("O2", "conflicting_duplicate")]
+
+
+def test_a_row_with_a_source_of_its_own_is_settled_by_that_source_alone(door: Door) -> None:
+    own = batch([named("甲", 2) | {"source_code": "S04"}], failures=[UNREAD])
+    door.take(Organisation, own, "S11")
+    door.take(Organisation, [named("乙", 3)], "S11")
+    assert door.quarantine.list().get_column("source_code").to_list() == ["S04"]
+
+    door.take(Organisation, [named("乙", 3) | {"source_code": "S04"}], "S11")
+    assert door.quarantine.list().is_empty()
+
+
+UNREADABLE = {"row": 0, "field": "", "reason": "unfinished_record", "level": "row"}
+
+
+@pytest.mark.parametrize("taken", ["loaded", "unchanged", "superseded"])
+def test_a_record_that_could_not_be_read_is_settled_by_one_taken_at_its_place(door: Door, taken: str) -> None:
+    days = {"loaded": [], "unchanged": [2], "superseded": [3]}[taken]
+    door.take(Organisation, [named("甲", day) for day in days], "S11")
+    door.take(Organisation, batch([{"org_id": None}], failures=[UNREADABLE]), "S11")
+    door.take(Organisation, [named("甲", 1)], "P00")
+    door.take(Organisation, [named("甲", 1) | {"org_id": None}], "S11")
+    assert "unfinished_record" in [reason for _, _, reason in door.reasons()]
+
+    finished = door.take(Organisation, [named("甲", 2)], "S11")
+
+    assert getattr(finished.feeds["S11/organisation"], taken) == 1
+    assert door.quarantine.list().is_empty()
+
+
+def undated(name: str = "甲") -> MappedBatch:
+    return batch([named(name)], failures=[UNREAD])
+
+
+def test_an_undated_refusal_is_settled_once_its_key_is_taken_later_even_unchanged(door: Door) -> None:
+    door.take(Organisation, [named("甲")], "S11")
+    door.take(Organisation, undated(), "S11")
+    door.take(Organisation, [named("乙", key="O2")], "S11")
+    door.take(Organisation, [named("甲")], "P00")
+    assert door.reasons() == [("row", "name", "missing_value")]
+
+    assert door.count(Organisation, [named("甲")], "S11") == Counts(1, 0, 1)
+    assert door.quarantine.list(state="superseded").height == 1
+
+    door.take(Organisation, undated(), "S11")
+    assert door.reasons() == [("row", "name", "missing_value")]
+
+
+def test_a_refusal_that_comes_with_a_row_of_its_key_that_is_taken_stays_open(door: Door) -> None:
+    for _ in range(2):
+        door.take(Organisation, batch([named("甲"), named("乙")], failures=[UNREAD]), "S11")
+        assert door.reasons() == [("row", "name", "missing_value")]
+
+
+REGION = {"region_code": "R1", "name": "市", "level": "city"}
+
+
+@pytest.mark.parametrize("waits_first", [True, False])
+def test_a_waiting_row_of_which_a_newer_one_is_stored_is_no_open_work_but_still_history(
+    door: Door, waits_first: bool
+) -> None:
+    deliveries = [[named("甲", 1) | {"region_code": "R1"}], [named("乙", 2)]]
+    for rows in deliveries if waits_first else deliveries[::-1]:
+        door.take(Organisation, rows, "S11")
+    assert door.quarantine.list(state="superseded").get_column("waiting").to_list() == [True]
+
+    assert door.take(Region, [REGION]).released == {"S11/organisation": 1}
+    assert door.values(Organisation, "name") == ["乙"]
+    assert door.store.versions(Organisation).collect().height == 2
+    assert door.quarantine.list(state="replayed").height == 1
+
+
+def test_an_undated_row_that_waits_gives_way_to_the_next_of_its_key(door: Door) -> None:
+    door.take(Organisation, [named("甲") | {"region_code": "R1"}], "S11")
+    door.take(Organisation, [named("乙")], "S11")
+    assert door.quarantine.list().is_empty()
+
+    assert door.take(Region, [REGION]).released == {}
+    assert door.values(Organisation, "name") == ["乙"]
+
+
+def test_a_row_that_waits_tells_what_it_lacks_now(site: Door) -> None:
+    site.take(Payment, [unit_mixed_up(project_id="P9")])
+    site.take(Project, [{"project_id": "P9", "project_code": "C9"}])
+
+    [entry] = site.quarantine.list().to_dicts()
+    assert (entry["field"], entry["value"], entry["mend"]) == (
+        "contract_id",
+        "K9",
+        "deliver that row of contract as well, or correct the id.",
+    )
+    states = site.quarantine.folder / "states"
+    before = len(list(states.glob("*.parquet")))
+    site.take(Region, [REGION])
+    assert len(list(states.glob("*.parquet"))) == before
+
+
+def test_a_row_that_lacks_one_of_its_own_table_as_well_tells_it_at_last(site: Door) -> None:
+    tender = {"tender_id": "T8", "project_id": "P9", "title": "x", "retender_of_tender_id": "T7"}
+    site.take(Tender, [tender], "S01")
+    site.take(Project, [{"project_id": "P9", "project_code": "C9"}])
+
+    assert site.quarantine.list().select("field", "value").rows() == [("retender_of_tender_id", "T7")]
+
+
+def test_a_waiting_row_stays_settled_when_it_comes_to_lack_something_else_in_the_same_load(door: Door) -> None:
+    door.take(Organisation, [named("甲", 1) | {"region_code": "R1", "legal_rep_person_id": "H9"}], "S11")
+    assert door.reasons() == [("row", "legal_rep_person_id", "unknown_reference")]
+    person = pl.DataFrame({"person_id": ["H9"], "name": ["张三"], "id_no_hash": ["h9"]})
+
+    door.take(Organisation, batch([named("乙", 2)], introduced={"person": person}), "S11")
+
+    assert door.quarantine.list(state=None).get_column("state").to_list() == ["superseded"]

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import gzip
+import json
 import logging
 import sqlite3
 import zipfile
@@ -16,7 +17,7 @@ from features.clock import SHANGHAI
 from features.ingest.identity.resolving import Known, hashed, organisation_ids, person_ids
 from features.ingest.identity.work_items import WorkItems, sightings
 from features.ingest.keys import Keys
-from features.ingest.quarantine.entries import Quarantine
+from features.ingest.quarantine.entries import MASK, Quarantine
 from features.tables.columns import Table
 from features.tables.contract import ALL_TABLES
 from features.tables.organisations import Organisation, Person
@@ -208,6 +209,43 @@ def test_a_delivery_of_the_sources_leaves_nothing_behind_but_sealed(
     assert [value for value in planted if value in said.out + said.err + caplog.text] == []
     assert leaks(home, planted, apart=["sensitive"]) == []
     assert leaks(tmp_path, planted, apart=["home", "delivered"]) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "end", "reason", "shown"),
+    [
+        ("p1,李真,{hash},0.1", "", "unfinished_record", "0.1"),
+        ("p1,李真,{hash}", "\n", "wrong_cell_count", None),
+        ("p1,李真,{hash},0.1,王强", "\n", "wrong_cell_count", None),
+    ],
+)
+def test_a_row_kept_as_cells_is_shown_without_the_personal_ones(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+    end: str,
+    reason: str,
+    shown: str | None,
+) -> None:
+    monkeypatch.setenv("SMOKE_HMAC_KEY", KEYS.hmac.hex())
+    monkeypatch.setenv("SMOKE_DATA_KEY", KEYS.data.hex())
+    secret = "5e" * 32
+    (tmp_path / "in").mkdir()
+    text = f"person_id,name,id_no_hash,valid_from_ts\n{line.format(hash=secret)}{end}"
+    (tmp_path / "in" / "person.csv").write_text(text, encoding="utf-8")
+    home = tmp_path / "home"
+    assert smoke.run(["ingest", "tables", str(tmp_path / "in"), "--home", str(home)]) in (0, 2)
+    entry = Quarantine(home).list().filter(pl.col("reason") == reason).get_column("id")[0]
+    capsys.readouterr()
+
+    assert smoke.run(["quarantine", "show", entry, "--home", str(home), "--format", "json"]) == 0
+
+    said = capsys.readouterr().out
+    record = json.loads(json.loads(said)["raw"])
+    assert [value for value in ("李真", "王强", secret) if value in said] == []
+    assert record["heading"][:2] == ["person_id", "name"]
+    assert set(record["cells"]) == {MASK, *([shown] if shown else [])}
 
 
 def test_no_computation_sees_a_sensitive_column(home: Path) -> None:

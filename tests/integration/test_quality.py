@@ -172,7 +172,7 @@ def test_files_in_the_contracts_shape_keep_books_also_of_rows_that_wait_and_are_
     def deliver(number: int, *rows: str) -> Counts:
         folder = tmp_path / f"delivery {number}"
         folder.mkdir()
-        (folder / "region.csv").write_text("\n".join(["region_code,name,level,parent_region_code", *rows]), "utf-8")
+        (folder / "region.csv").write_text("\n".join(["region_code,name,level,parent_region_code", *rows, ""]), "utf-8")
         return load_tables(tmp_path, folder, loaded_at=RUN + dt.timedelta(hours=number)).total
 
     children = ("511302,顺庆区,county,511300", "511303,高坪区,county,511300", "511399,,county,", "511399,x,village,")

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from features.clock import SHANGHAI
 from features.errors import InputError
+from features.ingest.commands import quarantine_app
 from features.ingest.quarantine.entries import Quarantine
 from features.ingest.tables import Counts, Loaded, load_tables, replay_rows
 from features.ingest.tables_command import tables
@@ -103,6 +104,24 @@ def test_bad_rows_go_to_quarantine_one_entry_a_column_and_the_rest_loads(home: P
     ]
     entry = Quarantine(home).list().filter(pl.col("field") == "level").row(0, named=True)
     assert "city, county, township" in entry["mend"]
+
+
+def test_the_last_row_of_a_file_that_ends_within_its_line_is_refused_and_stays_so_until_it_is_mended(
+    home: Path, folder: Path
+) -> None:
+    deliver(folder, region=["region_code,name,level", "420500,宜昌,city", "420600,襄阳市,city"])
+    path = folder / "region.csv"
+    path.write_bytes(path.read_bytes()[:-1])
+
+    assert load(home, folder).tables["region"] == Counts(read=2, loaded=1, quarantined=1)
+    assert refused(home) == [("region.csv:3 (420600)", "", "unfinished_record")]
+
+    pending = Quarantine(home).pending_raw("tables")
+    assert replay_rows(home, pending, loaded_at=MOMENT + dt.timedelta(days=1))[1] == []
+    assert len(refused(home)) == 1
+    mended = pending.with_columns(raw=pl.lit('{"region_code": "420600", "name": "襄阳市", "level": "city"}'))
+    assert len(replay_rows(home, mended, loaded_at=MOMENT + dt.timedelta(days=2))[1]) == 1
+    assert keys(home, Region) == ["420500", "420600"]
 
 
 def test_rows_that_refer_to_refused_rows_are_refused_with_them(home: Path, folder: Path) -> None:
@@ -243,6 +262,36 @@ def test_a_replay_tries_mended_rows_and_all_that_wait(home: Path, folder: Path) 
     assert [(record, reason) for record, _, reason in refused(home)] == [
         ("organisation.csv:3 (O2)", "unknown_reference")
     ]
+
+
+@pytest.mark.parametrize("text", ["5", "null", "[]", '"x"', "{}", '{"name": "襄阳市"}'])
+def test_a_mended_row_without_its_key_is_refused_with_a_mend(home: Path, folder: Path, text: str) -> None:
+    deliver(folder, region=["region_code,name,level", "420600,襄阳市,城"])
+    load(home, folder)
+    mended = folder / "mended.json"
+    mended.write_text(text, encoding="utf-8")
+    [entry] = Quarantine(home).list().get_column("id")
+
+    arguments = ["replay", "--id", entry, "--mended", str(mended), "--home", str(home)]
+    result = CliRunner().invoke(quarantine_app, arguments)
+
+    assert isinstance(result.exception, InputError)
+    assert "its key among its cells" in str(result.exception)
+    assert len(refused(home)) == 1
+
+
+def test_a_row_too_short_to_have_its_key_is_settled_by_the_whole_one_at_its_place(home: Path, folder: Path) -> None:
+    rows = ["name,level,region_code", "宜昌,city,420500", "襄阳市,city,420600"]
+    (folder / "region.csv").write_text("\n".join(rows).removesuffix(",420600"), encoding="utf-8")
+    load(home, folder)
+    load(home, folder, MOMENT + dt.timedelta(days=1))
+    assert refused(home) == [("region.csv:3", "", "wrong_cell_count")]
+
+    deliver(folder, region=rows)
+    load(home, folder, MOMENT + dt.timedelta(days=2))
+
+    assert refused(home) == []
+    assert keys(home, Region) == ["420500", "420600"]
 
 
 def test_a_folder_that_is_not_there_or_is_empty_is_said_clearly(home: Path, folder: Path) -> None:

@@ -62,16 +62,17 @@ def test_a_month_is_complete_with_its_last_microsecond(as_of: dt.datetime, month
     assert complete_months(as_of, 2) == months
 
 
-@pytest.mark.parametrize("approved_by", [None, "wang"])
+@pytest.mark.parametrize("approved_by", [None, "wang", " Wang ", " "])
 def test_a_change_that_nobody_else_approved_does_not_count(approved_by: str | None) -> None:
     row = {"param_key": "SETTING.x", "current_value": "1", "approved_by": approved_by}
 
     assert setting(configured(row), "x", JUNE) is None
 
 
-def test_a_change_that_has_ended_gives_way_to_nothing_not_to_an_older_one() -> None:
+def test_after_a_temporary_change_the_earlier_value_counts_again() -> None:
     older = {"param_key": "SETTING.x", "current_value": "1"}
     newer = {"param_key": "SETTING.x", "current_value": "2", "valid_from": MAY, "valid_to": JUNE}
 
     assert setting(configured(older, newer), "x", MAY) == "2"
-    assert setting(configured(older, newer), "x", JUNE) is None
+    assert setting(configured(older, newer), "x", JUNE) == "1"
+    assert setting(configured(newer), "x", JUNE) is None

@@ -1,4 +1,5 @@
 import base64
+import datetime as dt
 import hashlib
 import hmac
 
@@ -63,7 +64,7 @@ def person(given: str | None, name: str | None = "张三", known: Known = KNOWN)
     ],
 )
 def test_a_code_in_any_form_is_the_same_organisation(given: str) -> None:
-    assert organisation(given) == {"org_id": REAL, "repaired": False, "reason": None, "item_id": None}
+    assert organisation(given) == {"org_id": REAL, "repaired": False, "decided": False, "reason": None, "item_id": None}
 
 
 def test_the_code_of_a_rural_collective_begins_with_a_letter() -> None:
@@ -127,6 +128,72 @@ def test_personal_numbers_are_stars_on_a_screen(text: str, shown: str) -> None:
     assert without_personal_numbers(text) == shown
 
 
+@pytest.mark.parametrize("wrap", ["{}", "张三 {} 李四", "1 {} 20", "2026-06-30 {}", "2301-511302-04-01-123456 {}"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "138 1234 5678",
+        "138-1234-5678",
+        "1381234 5678",
+        "86-138-1234-5678",
+        "511302 19800307 0011",
+        "511302-19800307-001x",
+        "511302 1980 03 07 0011",
+        "511302 800307 001",
+        "１３８１２３４５６７８",
+        "１３８－１２３４－５６７８",
+        "511302１98003070011",
+    ],
+)
+def test_a_personal_number_is_stars_however_it_is_written(written: str, wrap: str) -> None:
+    assert without_personal_numbers(wrap.format(written)) == wrap.format("*" * len(written))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ID511302198003070011", "ID" + "*" * 18),
+        ("tel13812345678", "tel" + "*" * 11),
+        ("ＩＤ５１１３０２８００３０７００１", "ＩＤ" + "*" * 15),
+        ("138 1234 5678 511302 19800307 0011", "*" * 13 + " " + "*" * 20),
+    ],
+)
+def test_a_personal_number_is_stars_behind_letters_and_beside_another(text: str, shown: str) -> None:
+    assert without_personal_numbers(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2301-511302-04-01-123456",
+        "2026-06-30 2026-07-01 09:00",
+        "13 800 000 000.00",
+        "15 2026-06-30 1",
+        "138 1234 567",
+        "511302 19801307 0011",  # no such month
+        "2301-138-1234-5678",
+        "ID511302199913070011",
+        "BID202606300900001",
+        "010-6655 1234",
+    ],
+)
+def test_what_has_not_the_shape_of_a_personal_number_stays(text: str) -> None:
+    assert without_personal_numbers(text) == text
+
+
+_DAYS = st.dates(dt.date(1950, 1, 1), dt.date(2030, 12, 31)).map(dt.date.isoformat)
+_PROJECTS = st.from_regex(r"\A20[12][0-9]-[1-6][0-9]{5}-[0-9]{2}-[0-9]{2}-[0-9]{6}\Z").filter(str.isascii)
+_AMOUNTS = st.integers(0, 10**10 - 1).map("{:,}.00".format)
+_CODES = st.integers(0, 999_999_999).map(lambda n: credit_code(f"91511302{n:09d}"))
+
+
+@given(st.lists(st.one_of(_DAYS, _PROJECTS, _AMOUNTS, _CODES), max_size=6))
+def test_ordinary_codes_dates_and_amounts_stay_side_by_side(words: list[str]) -> None:
+    text = " ".join(words)
+
+    assert without_personal_numbers(text) == text
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -154,7 +221,13 @@ def test_a_masked_number_is_a_slip_of_nobody() -> None:
 
 
 def test_nothing_given_is_nothing_unresolved() -> None:
-    assert organisation(None, None) == {"org_id": None, "repaired": False, "reason": None, "item_id": None}
+    assert organisation(None, None) == {
+        "org_id": None,
+        "repaired": False,
+        "decided": False,
+        "reason": None,
+        "item_id": None,
+    }
     assert person(None, None)["reason"] is None
 
 

@@ -163,7 +163,7 @@ def test_a_table_delivered_twice_is_refused(tmp_path: Path) -> None:
 
 def test_rows_come_in_batches_that_know_their_lines(tmp_path: Path) -> None:
     lines = ["region_code,name,level", '1,"two\nlines",city', "", "2,short", *["3,c,city"] * BATCH_ROWS]
-    (tmp_path / "region.csv").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "region.csv").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
     (file,), _ = find_files(tmp_path)
     batches = list(file.batches())
@@ -171,6 +171,22 @@ def test_rows_come_in_batches_that_know_their_lines(tmp_path: Path) -> None:
     assert [batch.rows.height for batch in batches] == [BATCH_ROWS, 2]
     assert batches[0].places[:3].to_list() == ["region.csv:2", "region.csv:5", "region.csv:6"]
     assert dict(batches[0].uneven) == {1: ["2", "short"]}
+
+
+@pytest.mark.parametrize("name", ["region.csv", "region.csv.gz"])
+@pytest.mark.parametrize(
+    ("last", "uneven", "cut"),
+    [("2,b,ci", {1: ["2", "b", "ci"]}, 1), ('2,"b",ci', {1: ["2", "b", "ci"]}, 1), ("2,b", {1: ["2", "b"]}, None)],
+)
+def test_the_last_row_of_a_file_that_ends_within_its_line_is_kept_apart(
+    tmp_path: Path, name: str, last: str, uneven: dict[int, list[str]], cut: int | None
+) -> None:
+    raw = f"region_code,name,level\n1,a,city\n{last}".encode()
+    (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith("gz") else raw)
+
+    (batch,) = find_files(tmp_path)[0][0].batches()
+
+    assert (dict(batch.uneven), batch.cut) == (uneven, cut)
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -189,7 +205,7 @@ def test_lines_without_quotes_are_read_as_the_csv_module_reads_them(
         '5,"e,f",city',
         "6,g,",
     ]
-    (tmp_path / "region.csv").write_bytes(ending.join(lines).encode())
+    (tmp_path / "region.csv").write_bytes(ending.join([*lines, ""]).encode())
     monkeypatch.setattr(table_files, "BLOCK_CHARACTERS", block)
     monkeypatch.setattr(table_files, "BATCH_ROWS", 2)
     with (tmp_path / "region.csv").open(newline="", encoding="utf-8") as file:

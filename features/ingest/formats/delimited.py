@@ -41,7 +41,7 @@ def read_delimited(path: Path, encoding: str) -> Iterator[Chunk]:
     except FileError:
         yield held
         raise
-    yield held if _ends_its_line(path) else _unfinished(held, last)
+    yield held if ends_its_line(path) else _unfinished(held, last)
 
 
 def _chunks(path: Path, encoding: str) -> Iterator[Chunk]:
@@ -131,7 +131,8 @@ def _last_number(chunk: Chunk) -> int:
     return max(int(place.rpartition(":")[2]) for place in places)
 
 
-def _ends_its_line(path: Path) -> bool:
+def ends_its_line(path: Path) -> bool:
+    """Tell whether the last line of a text file, plain or gzip, has a line end; what has none may be cut off."""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read() in (b"\n", b"\r")

@@ -12,7 +12,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -52,6 +52,7 @@ REASONS: Mapping[str, str] = {
 ORGANISATIONS: dict[str, pl.DataType] = {
     "org_id": pl.String(),
     "repaired": pl.Boolean(),
+    "decided": pl.Boolean(),
     "reason": pl.String(),
     "item_id": pl.String(),
 }
@@ -59,6 +60,7 @@ PERSONS: dict[str, pl.DataType] = {
     "person_id": pl.String(),
     "id_no_hash": pl.String(),
     "id_no_enc": pl.String(),
+    "decided": pl.Boolean(),
     "reason": pl.String(),
     "item_id": pl.String(),
 }
@@ -66,6 +68,13 @@ PERSONS: dict[str, pl.DataType] = {
 _NO_ITEM = ("personal_number",)
 _PERSONAL_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:[0-9]{15,19}[Xx]?|(?:86)?1[3-9][0-9]{9})(?![0-9A-Za-z])")
 """An identity number, an account or a mobile phone, wherever it stands."""
+_AFTER_LETTERS = re.compile(r"(?<=[A-Za-z])(?:[0-9]{17}[0-9Xx]|[0-9]{15}|1[3-9][0-9]{9})(?![0-9A-Za-z])")
+_GROUPED = re.compile(r"[0-9]+(?:[ -][0-9]+)+[Xx]?(?![0-9A-Za-z])")
+_PHONE_GROUPS = frozenset({(3, 4, 4), (3, 8), (7, 4), (4, 3, 4), (3, 3, 5), (2, 3, 4, 4), (2, 11)})
+_OLD_NUMBER_GROUPS = frozenset({(6, 6, 3), (6, 9), (12, 3)})
+_HALF_WIDTH = str.maketrans(
+    {chr(wide): chr(wide - 0xFEE0) for wide in range(0xFF01, 0xFF5F)} | dict.fromkeys("\u3000\u00a0", " ")
+)
 _NEVER_IN_CODES = str.maketrans("OIZSV", "0125U")
 _MASKED = re.compile(r"[*＊]|[xX]{3}")
 _ASSOCIATED = b"person.id_no_enc"
@@ -96,9 +105,10 @@ def organisation_ids(codes: pl.Series, names: pl.Series, known: Known) -> pl.Dat
         known: organisations that are stored and decisions made.
 
     Returns:
-        ``org_id`` (the valid 18-character code), ``repaired`` (letters were mended), ``reason`` (a key of REASONS; null
-        where resolved, and where neither code nor name was given) and ``item_id`` (the work item of what is not
-        resolved; null for a personal number in the place of code or name, which can only be corrected at the source).
+        ``org_id`` (the valid 18-character code), ``repaired`` (letters were mended), ``decided`` (a decision tells it,
+        not the code), ``reason`` (a key of REASONS; null where resolved, and where neither code nor name was given) and
+        ``item_id`` (the work item of what is not resolved; null for a personal number in the place of code or name,
+        which can only be corrected at the source).
     """
     pairs = _pairs(codes, names)
     given = pairs.get_column("given").unique()
@@ -126,7 +136,7 @@ def person_ids(id_numbers: pl.Series, names: pl.Series, keys: Keys, known: Known
 
     Returns:
         ``person_id`` ("p" and 20 hexadecimal digits of the hash), ``id_no_hash`` (HMAC-SHA256, 64 digits),
-        ``id_no_enc`` (AES-SIV in base64, equal for equal numbers), ``reason`` and ``item_id`` as in
+        ``id_no_enc`` (AES-SIV in base64, equal for equal numbers), ``decided``, ``reason`` and ``item_id`` as in
         ``organisation_ids``. A person whom a decision names has neither hash nor encrypted number here.
     """
     pairs = _pairs(id_numbers, names)
@@ -213,9 +223,51 @@ def shown_name(name: str | None) -> str | None:
 def without_personal_numbers(text: str) -> str:
     """Return text for a screen: figures like identity numbers, accounts and mobile phones are stars, credit codes stay.
 
-    For what stands in a column that should hold no such thing; a source may have slipped a column.
+    For what stands in a column that should hold no such thing; a source may have slipped a column. Figures may be
+    full-width. Behind letters, and in groups with single blanks or hyphens, they must have the shape of a number (date
+    of birth, usual groups), so that project codes, dates and amounts stay.
     """
-    return _PERSONAL_NUMBER.sub(lambda found: found[0] if read_uscc(found[0]) else "*" * len(found[0]), text)
+    plain, shown = text.translate(_HALF_WIDTH), list(text)
+    for start, end in _personal_spans(plain):
+        shown[start:end] = "*" * (end - start)
+    return "".join(shown)
+
+
+def _personal_spans(plain: str) -> Iterator[tuple[int, int]]:
+    for found in _PERSONAL_NUMBER.finditer(plain):
+        if not read_uscc(found[0]):
+            yield found.span()
+    for found in _AFTER_LETTERS.finditer(plain):
+        if _like_personal_number(found[0].upper()):
+            yield found.span()
+    for found in _GROUPED.finditer(plain):
+        yield from ((found.start() + start, found.start() + end) for start, end in _grouped_spans(found[0]))
+
+
+def _grouped_spans(run: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans of personal numbers in figures that blanks or hyphens part; a run of hyphens is one code."""
+    groups = list(re.finditer("[0-9]+[Xx]?", run))
+    for first, begin in enumerate(groups):
+        for last in range(first + 1, min(first + 6, len(groups))):
+            start, end = begin.start(), groups[last].end()
+            parts = [group[0].upper() for group in groups[first : last + 1]]
+            if sum(map(len, parts)) > LENGTH:
+                break
+            within_code = "-" in (run[max(start - 1, 0) : start], run[end : end + 1])
+            mixed = " " in run[start:end] and "-" in run[start:end]
+            if not within_code and not mixed and _grouped_as_usual(parts):
+                yield start, end
+
+
+def _grouped_as_usual(parts: Sequence[str]) -> bool:
+    figures, sizes = "".join(parts), tuple(map(len, parts))
+    if len(figures) in (11, 13):
+        usual = sizes in _PHONE_GROUPS
+    elif len(figures) == 15:
+        usual = sizes in _OLD_NUMBER_GROUPS
+    else:
+        usual = len(figures) == LENGTH and min(sizes) > 1
+    return usual and _like_personal_number(figures)
 
 
 def number_neighbours(numbers: Sequence[str | None], keys: Keys) -> list[list[str]]:
@@ -310,7 +362,8 @@ def _decided(kind: Kind, found: pl.DataFrame, column: str, known: Known) -> pl.D
         known: decisions made.
 
     Returns:
-        The rows in their order, ``found`` (the id by code or number), and id, reason and ``item_id`` as they stand.
+        The rows in their order, ``found`` (the id by code or number), id, reason and ``item_id`` as they stand, and
+        ``decided``: the id is another than the one by code or number.
     """
     whole = found.with_columns(pl.lit(None, dtype=pl.String).alias("item_id"), found=column).with_row_index("_at")
     asked = whole if known.decisions else whole.filter(pl.col(column).is_null())
@@ -320,7 +373,8 @@ def _decided(kind: Kind, found: pl.DataFrame, column: str, known: Known) -> pl.D
     ]
     schema = dict.fromkeys((column, "reason", "item_id"), pl.String)
     told = asked.select("_at").hstack(pl.DataFrame(settled, schema, orient="row"))
-    return whole.update(told, on="_at", include_nulls=True)
+    stands = whole.update(told, on="_at", include_nulls=True)
+    return stands.with_columns(decided=pl.col(column).is_not_null() & pl.col(column).ne_missing(pl.col("found")))
 
 
 def _carried(code: "_Code", carriers: Mapping[str, str | None]) -> tuple[str | None, str | None]:
@@ -339,7 +393,7 @@ def _settle(
     """Return id, reason and work item after what persons decided about a code and name."""
     if found is None and not name and not given:
         return None, None, None
-    if found is None and (reason in _NO_ITEM or _PERSONAL_NUMBER.search(name or "")):
+    if found is None and (reason in _NO_ITEM or without_personal_numbers(name or "") != (name or "")):
         return None, reason, None
     item = item_id(kind, known.source, given, name) if found is None else conflict_item(known.source, found, name)
     decided = known.decisions.get(item)

@@ -14,6 +14,7 @@ from features.tables.contract import ALL_TABLES
 
 CLOCK_SKEW = dt.timedelta(minutes=10)
 """How far an event may lie after the moment at which its source says that it recorded it."""
+_GIVEN = "_given:"
 PLACE = "_at"
 """The place of a row in its batch."""
 
@@ -52,7 +53,8 @@ def none_failing() -> pl.DataFrame:
 def resolved(rows: pl.DataFrame, table: type[Table], known: Known) -> pl.DataFrame:
     """Return rows with every ``<unique column>:<value>`` in key and references replaced by the key it names.
 
-    What names no row stays as it is: it is no known key either, so that the row waits.
+    What names no row stays as it is: it is no known key either, so that the row waits. What is replaced stays beside
+    it, for ``as_delivered``.
     """
     named = {table.key(): table, **references(table)}
     for column, parent in named.items():
@@ -64,19 +66,32 @@ def resolved(rows: pl.DataFrame, table: type[Table], known: Known) -> pl.DataFra
                 continue
             values = rows.get_column(column).str.strip_prefix(f"{unique}:").hash(1)
             keys = known.by_value(parent, unique).get(values)
-            found = pl.when(by_value & keys.is_not_null()).then(keys).otherwise(pl.col(column))
-            rows = rows.with_columns(found.alias(column))
+            told = by_value & keys.is_not_null()
+            given = pl.when(told).then(column)
+            if _GIVEN + column in rows.columns:
+                given = pl.coalesce(given, _GIVEN + column)
+            replaced = pl.when(told).then(keys).otherwise(pl.col(column))
+            rows = rows.with_columns(given.alias(_GIVEN + column), replaced.alias(column))
     return rows
 
 
-def unknown(rows: pl.DataFrame, table: type[Table], known: Known) -> pl.DataFrame:
-    """Return the rows whose key names no row, or that refer to rows which are not stored (but for their own table)."""
+def as_delivered(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with what ``resolved`` replaced: so a row that waits reads the same whatever had come before it."""
+    given = {name: name.removeprefix(_GIVEN) for name in rows.columns if name.startswith(_GIVEN)}
+    return rows.with_columns(pl.coalesce(name, column).alias(column) for name, column in given.items()).drop([*given])
+
+
+def unknown(rows: pl.DataFrame, table: type[Table], known: Known, *, own: bool = False) -> pl.DataFrame:
+    """Return the rows whose key names no row, or that refer to rows which are not stored, columns in their order.
+
+    References within the table count where ``own`` says so.
+    """
     found = [none_failing()]
     unresolved = unresolved_keys(rows, table)
     if unresolved.any():
         found.append(failure(rows.get_column(PLACE).filter(unresolved), table.key(), "unknown_reference"))
     for column, parent in references(table).items():
-        if column in rows.columns and parent is not table:
+        if column in rows.columns and (own or parent is not table):
             given = rows.filter(pl.col(column).is_not_null())
             dangling = ~known.keys(parent).holds(given.select(key_hash(column)).to_series())
             if dangling.any():

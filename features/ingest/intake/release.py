@@ -34,6 +34,8 @@ from features.tables.contract import ALL_TABLES
 
 ENTRY, NUMBER = "_entry", "_number"
 """Of a waiting row: its entry in quarantine, null when it came with this run; its number among those that wait."""
+_TOLD = "_told"
+"""The column for which the open entry of a row of an earlier run says that it waits."""
 
 
 def release(
@@ -110,15 +112,38 @@ class _Waiting:
         return sum(self._release(name, going[name], wanted[place:]) for place, name in enumerate(wanted)) > 0
 
     def keep(self) -> None:
-        """Put into quarantine what came with this run and waits on."""
+        """Put into quarantine what came with this run and waits on, and note for what all waits by now."""
         for staged in self._rows.values():
             for rows in staged.frames():
-                for feed, part in self._by_feed(rows.filter(pl.col(ENTRY).is_null())):
-                    self.settling.refuse_typed(feed, part, None, "unknown_reference", waiting=True)
-                    self.became[feed.name] = self.became.get(feed.name, Counts()) + Counts(quarantined=part.height)
-                    feed.watch("quarantined", part)
+                for feed, part in self._by_feed(rows):
+                    wanting = self._wanting(feed, part)
+                    fresh = wanting.filter(pl.col(ENTRY).is_null())
+                    if fresh.height:
+                        self._keep(feed, fresh)
+                    moved = wanting.filter(pl.col(WAITS) != pl.col(_TOLD))
+                    if moved.height:
+                        self.settling.tell_wants(feed, moved, moved.get_column(ENTRY))
             staged.clear()
         self.settling.write_refused()
+
+    def _keep(self, feed: Feed, rows: pl.DataFrame) -> None:
+        self.settling.refuse_typed(feed, rows, None, "unknown_reference", waiting=True)
+        self.became[feed.name] = self.became.get(feed.name, Counts()) + Counts(quarantined=rows.height)
+        feed.watch("quarantined", rows)
+
+    def _wanting(self, feed: Feed, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return rows with the first column whose row is not stored, and the one that the open entry tells."""
+        known = self.settling.known
+        rows = _numbered(rows)
+        found = checks.resolved(rows, feed.table, known)
+        unknown = [
+            checks.unknown(found, feed.table, known, own=True),
+            checks.untold(found, feed.table, feed.plausible, known),
+        ]
+        first = pl.concat(unknown).unique("row", keep="first", maintain_order=True)
+        told = rows.join(first.select(pl.col("row").alias(PLACE), _first="field"), on=PLACE, how="left")
+        earlier = pl.when(pl.col(ENTRY).is_not_null()).then(WAITS)
+        return told.with_columns(pl.coalesce("_first", WAITS).alias(WAITS), earlier.alias(_TOLD)).drop("_first", PLACE)
 
     def _release(self, name: str, numbers: pl.Series, later: Sequence[str]) -> int:
         """Complete and store rows of a table; return how many left."""
@@ -132,10 +157,10 @@ class _Waiting:
             self._rows[name].add(rows.filter(~going))
             rows = _numbered(checks.resolved(rows.filter(going), table, known))
             unknown = checks.unknown(rows, table, known).filter(~pl.col("field").is_in(trusted))
-            self._rows[name].add(rows.filter(pl.col(PLACE).is_in(unknown["row"].implode())).drop(PLACE))
+            self._hold_on(name, rows.filter(pl.col(PLACE).is_in(unknown["row"].implode())))
             for feed, part in self._by_feed(without_rows(rows, unknown)):
                 untold = checks.untold(part, feed.table, feed.plausible, known)
-                self._rows[name].add(part.filter(pl.col(PLACE).is_in(untold["row"].implode())).drop(PLACE))
+                self._hold_on(name, part.filter(pl.col(PLACE).is_in(untold["row"].implode())))
                 part = without_rows(part, untold)
                 for earlier in (False, True):
                     chosen = part.filter(pl.col(ENTRY).is_not_null() if earlier else pl.col(ENTRY).is_null())
@@ -146,6 +171,9 @@ class _Waiting:
                         self._complete(leaving[place], chosen)
         held.clear()
         return sum(self._settle(one) for one in leaving.values())
+
+    def _hold_on(self, name: str, rows: pl.DataFrame) -> None:
+        self._rows[name].add(checks.as_delivered(rows).drop(PLACE))
 
     def _leaving(self, feed: Feed, *, earlier: bool) -> _Leaving:
         of = replace(feed, watch=_released_by(feed)) if earlier else feed
@@ -218,10 +246,11 @@ def _from_quarantine(table: type[Table], entries: pl.DataFrame) -> pl.DataFrame:
         pl.col("feed").alias(FEED),
         pl.col("source_code").alias("_source"),
         pl.col("place").alias(RECORD),
+        pl.when(pl.col("state") == "open").then("field").alias(WAITS),
     )
     feed = Feed("", table, "")
     rows = with_origin(cells.rows, feed, origin.get_column(RECORD)).hstack(origin.drop(RECORD))
-    rows = rows.with_columns(pl.col("_source").alias("source_code"), pl.lit(None, dtype=pl.String).alias(WAITS))
+    rows = rows.with_columns(pl.col("_source").alias("source_code"))
     return without_rows(rows, checks.levelled(cells.failures)).drop("_source", PLACE)
 
 

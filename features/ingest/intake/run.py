@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from features.ingest.intake import checks, staging
+from features.ingest.intake.again import TakenAgain
 from features.ingest.intake.checks import PLACE
 from features.ingest.intake.known import key_hash
 from features.ingest.intake.release import release
@@ -69,6 +70,7 @@ class Intake:
     watching: Watching = ignoring
     quarantine: Quarantine = field(init=False)
     _settling: Settling = field(init=False)
+    _again: TakenAgain = field(init=False)
     _feeds: dict[str, Feed] = field(default_factory=dict[str, Feed], init=False)
     _counts: dict[str, Counts] = field(default_factory=dict[str, Counts], init=False)
 
@@ -76,6 +78,7 @@ class Intake:
         staging.clear(self.store.home)
         self.quarantine = Quarantine(self.store.home, self.seal)
         self._settling = Settling(self.store, self.quarantine, self.loaded_at, self.seal)
+        self._again = TakenAgain(self.quarantine, self._settling.known)
 
     def take(
         self,
@@ -106,7 +109,7 @@ class Intake:
         """
         completing = derive or self.derive.get(feed)
         checked = self.plausible.get(feed, {}) if plausible is None else plausible
-        self._feeds[feed] = Feed(feed, table, source_code, completing, checked, whole, watch)
+        self._feeds[feed] = self._again.watching(Feed(feed, table, source_code, completing, checked, whole, watch))
         delivery = self._settling.delivery(self._feeds[feed])
         introduced = _Introduced(self._settling, delivery.feed)
         n_read = 0
@@ -124,18 +127,25 @@ class Intake:
     def finish(self) -> Finished:
         """Try again whatever waits, of this run and of earlier ones, then keep in quarantine what still does.
 
-        Entries whose record is stored by now, as it was or newer, are settled. Tables and quarantine that have come to
+        Entries whose record is stored by now, as it was or newer, are settled; those that tell no version, when this
+        run has taken it. Tables and quarantine that have come to
         consist of many files are merged.
         """
+        self._settle_taken_again()  # Of undated rows of a key the latest delivered counts, so the others wait no more.
         became, released = release(self._settling, self._feeds, self.derive, self.plausible, self.watching)
         for feed, counts in became.items():
             self._counts[feed] += counts
+        self._settle_taken_again()
         self._settle_superseded()
         for table in self._settling.touched.values():
             self.store.tidy(table)
         self.quarantine.tidy()
         staging.clear(self.store.home)
         return Finished(dict(self._counts), released)
+
+    def _settle_taken_again(self) -> None:
+        self._settling.write_refused()
+        self.quarantine.mark_superseded(self._again.settled(), self.loaded_at)
 
     def _settle_superseded(self) -> None:
         loaded = {feed.table.NAME: feed.table for feed in self._feeds.values()} | self._settling.touched

@@ -17,7 +17,7 @@ from features.ingest.intake.staging import Staged
 from features.ingest.intake.stored_index import StoredIndex
 from features.ingest.mapped import Counts, Derive, Plausible
 from features.ingest.quarantine import refusals
-from features.ingest.quarantine.entries import Quarantine
+from features.ingest.quarantine.entries import WANT, Quarantine
 from features.ingest.quarantine.sealing import Seal
 from features.tables.columns import Table
 from features.tables.completion import Acceptance
@@ -202,7 +202,7 @@ class Settling:
         Args:
             feed: where they are from.
             failures: columns of ``MAPPING_FAILURES``.
-            rows: ``row``, ``place``, ``key``, ``valid_from_ts`` and ``raw`` of each.
+            rows: ``row``, ``place``, ``key``, ``source_code``, ``valid_from_ts`` and ``raw`` of each.
             in_shape: whether the raw records are in the contract's shape.
             waiting: whether they only wait.
         """
@@ -255,12 +255,24 @@ class Settling:
             waiting: whether they only wait.
         """
         for part in rows.iter_slices(_REFUSED_AT_ONCE):
-            numbers = pl.int_range(part.height, dtype=pl.UInt32, eager=True)
-            fields = part.get_column(WAITS) if column is None else pl.repeat(column, part.height, eager=True)
-            failures = pl.DataFrame({"row": numbers, "field": fields, "value": _standing(part, fields)})
-            failures = failures.with_columns(reason=pl.lit(reason))
-            info = typed_records(part, feed.table).with_columns(row=numbers)
-            self.refuse(feed, checks.levelled(failures), info, in_shape=True, waiting=waiting)
+            failures = _failing(part, column, reason)
+            info = typed_records(part, feed.table).with_columns(failures["row"])
+            self.refuse(feed, failures, info, in_shape=True, waiting=waiting)
+
+    def tell_wants(self, feed: Feed, rows: pl.DataFrame, ids: pl.Series) -> None:
+        """Note in the open entries of waiting rows what they wait for now.
+
+        Args:
+            feed: where they are from.
+            rows: typed, each with the column for which it waits.
+            ids: of their entries.
+        """
+        failures = _failing(rows, None, "unknown_reference")
+        none = {name: pl.lit(None, dtype=pl.String) for name in ("raw", "raw_encoding")}
+        info = named(rows, feed.table).with_columns(failures["row"], **none)
+        about = {"feed": feed.name, "source_code": feed.source_code}
+        entries = refusals.entries(failures, info, feed.table, **about, in_shape=True, waiting=True)
+        self.quarantine.tell_wants(entries.select(ids.alias("id"), *WANT), self.loaded_at)
 
     def unmentioned(self, table: type[Table], source_code: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows, each once, that no feed of a source has mentioned in this run."""
@@ -386,7 +398,7 @@ class Settling:
         table = feed.table
         if table.NAME not in self.waiting:
             self.waiting[table.NAME] = self.staged(table)
-        self.waiting[table.NAME].add(rows.with_columns(pl.lit(feed.name).alias(FEED)))
+        self.waiting[table.NAME].add(checks.as_delivered(rows).with_columns(pl.lit(feed.name).alias(FEED)))
 
     def _purged(self, table: type[Table]) -> pl.Series:
         if table.NAME not in self._past:
@@ -422,14 +434,22 @@ def without_rows(rows: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
 
 
 def typed_records(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
-    """Return place, key, version and raw of typed rows, raw in the contract's shape."""
+    """Return place, key, source, version and raw of typed rows, raw in the contract's shape."""
     raw = pl.Series("raw", refusals.as_text(rows, refusals.shape(table)), dtype=pl.String)
     return named(rows, table).with_columns(raw)
 
 
 def named(rows: pl.DataFrame, table: type[Table]) -> pl.DataFrame:
-    """Return by what the entries of typed rows name them: place, key, valid_from_ts."""
-    return rows.select("valid_from_ts", place=RECORD, key=pl.col(table.key()).cast(pl.String))
+    """Return by what the entries of typed rows name them: place, key, source_code, valid_from_ts."""
+    return rows.select("valid_from_ts", "source_code", place=RECORD, key=pl.col(table.key()).cast(pl.String))
+
+
+def _failing(rows: pl.DataFrame, column: str | None, reason: str) -> pl.DataFrame:
+    """Return the failures of typed rows at one column; None for the one that each waits for."""
+    fields = rows.get_column(WAITS) if column is None else pl.repeat(column, rows.height, eager=True)
+    numbers = pl.int_range(rows.height, dtype=pl.UInt32, eager=True)
+    failures = pl.DataFrame({"row": numbers, "field": fields, "value": _standing(rows, fields)})
+    return checks.levelled(failures.with_columns(reason=pl.lit(reason)))
 
 
 def _standing(rows: pl.DataFrame, columns: pl.Series) -> pl.Series:

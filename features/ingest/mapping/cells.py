@@ -86,6 +86,15 @@ def public_headings(feed: Feed, record: Mapping[str, object]) -> frozenset[str]:
     return frozenset(name for name in record if form(name) in public)
 
 
+def has_key(feed: Feed, record: Mapping[str, object]) -> bool:
+    """Tell whether a kept record of a feed has a cell that the key of its row is made of."""
+    form = xml_name if feed.style.format == "xml" else heading
+    named = {
+        form(heading(name)) for rule in cell_rules(feed) if rule.column == feed.table.key() for name in rule.headings
+    }
+    return not named or any(cell not in (None, "") and form(name) in named for name, cell in record.items())
+
+
 def _is_a_person(code: str) -> bool:
     return without_personal_numbers(code) != code
 

@@ -29,12 +29,14 @@ class Identities:
     Attributes:
         values: column to ids, hashes or encrypted numbers.
         unresolved: column to reasons, null where a cell resolves or is empty.
+        decided: column to whether a decision tells who is meant.
         introduced: table to rows that make known whom the batch mentions, with the row (``row``) that does.
         seen: rows for ``unresolved.sightings`` by kind: item_id, reason, given, name, row.
     """
 
     values: dict[str, pl.Series] = field(default_factory=dict[str, pl.Series])
     unresolved: dict[str, pl.Series] = field(default_factory=dict[str, pl.Series])
+    decided: dict[str, pl.Series] = field(default_factory=dict[str, pl.Series])
     introduced: dict[str, list[pl.DataFrame]] = field(default_factory=dict[str, list[pl.DataFrame]])
     seen: dict[str, list[pl.DataFrame]] = field(default_factory=dict[str, list[pl.DataFrame]])
 
@@ -118,6 +120,8 @@ def _organisations(cells: pl.DataFrame, rule: CellRule, known: Known, found: Ide
         why[text] = next((reasons[code] or "not_a_code" for code in parts(text) if ids[code] is None), None)
     found.values[rule.column] = _looked_up(lists, texts)
     found.unresolved[rule.column] = _looked_up(lists, why)
+    told = set(codes.filter(answer.get_column("decided")))
+    found.decided[rule.column] = lists.is_in([text for text in unique if not set(parts(text)).isdisjoint(told)])
 
 
 def _looked_up(cells: pl.Series, answers: Mapping[str, str | None]) -> pl.Series:
@@ -130,6 +134,7 @@ def _unresolved(
     asked = answer.with_row_index("row").with_columns(given=given, name=names)
     open_ones = asked.filter(pl.col("item_id").is_not_null())
     found.unresolved[rule.column] = answer.get_column("reason")
+    found.decided[rule.column] = answer.get_column("decided")
     if open_ones.height:
         rows = open_ones.select("row", "item_id", "reason", "given", "name")
         found.seen.setdefault(kind, []).append(rows)

@@ -1,5 +1,6 @@
 """Turns the records of a feed into rows of the contract, batch by batch."""
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,10 +15,13 @@ from features.ingest.mapped import MAPPING_FAILURES, MappedBatch
 from features.ingest.mapping.cells import CellRule, cell_rules, xml_name
 from features.ingest.mapping.guard import Expected, Judged
 from features.ingest.mapping.identities import MENDS, Identities, clean_names, reason_message, resolve
-from features.ingest.mapping.records import KeptRecords
+from features.ingest.mapping.records import UNREADABLE, KeptRecords
 from features.ingest.mapping.values import REASON_OF, SHOWN, half_width, json_texts, moment, tidied, value
 
 PROJECT_CODE = "project_code:"
+JUST_AFTER = dt.timedelta(microseconds=1)
+"""By how much a record counts later for each identity that is decided: as delivered, it may have been loaded before
+without, and the source has not contradicted itself."""
 SPARSE = ("json", "jsonl", "xml")
 """Formats that leave out what is empty."""
 SECRET = "secret"  # noqa: S105 - a level of secrecy, no password
@@ -33,10 +37,12 @@ class Mapped:
     Attributes:
         batch: rows, places, raw records, failures, and whom the batch makes known.
         unresolved: kind to rows of identities that could not be told: item_id, reason, given, name, record.
+        decided: of each row, how many of its identities a decision tells.
     """
 
     batch: MappedBatch
     unresolved: Mapping[str, pl.DataFrame]
+    decided: pl.Series
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,8 @@ class Mapper:
             if rule.transform == "json"
         ]
         rows = self._typed(cells).with_columns(*known, *listed)
+        decided = _n_decided(identities, rows.height)
+        rows = rows.with_columns(pl.col("valid_from_ts") + pl.lit(decided) * JUST_AFTER)
         if self.feed.table.NAME in ("organisation", "person"):
             rows = rows.with_columns(clean_names(rows.get_column("name")).alias("name"))
         key = pl.col(self.feed.table.key())
@@ -109,7 +117,7 @@ class Mapper:
             failures=found,
             introduced=_introduced(identities, refused),
         )
-        return Mapped(batch, _seen(identities, rows.get_column("source_record_id")))
+        return Mapped(batch, _seen(identities, rows.get_column("source_record_id")), decided)
 
     def judge(self, chunk: Chunk) -> tuple[list[Judged], pl.DataFrame]:
         """Look at some records for the guard alone; return what was seen, file by file, and their typed rows."""
@@ -231,8 +239,7 @@ _BROKEN: Mapping[str, tuple[str, str]] = {
         "end the file with a line end, or transfer it again.",
     ),
 }
-
-
+_UNREADABLE = ("The record could not be read as cells.", "give it mended: smoke quarantine replay --mended.")
 _NO_FAILURES = pl.DataFrame(schema=dict(MAPPING_FAILURES))
 
 
@@ -242,10 +249,18 @@ def _not_to_be_taken(rows: pl.DataFrame, chunk: Chunk) -> list[pl.DataFrame]:
         _failed(pl.Series([chunk.rows.height + number]), "", one.reason, *_BROKEN[one.reason])
         for number, one in enumerate(chunk.broken)
     ]
+    if UNREADABLE in chunk.rows.columns:  # back from quarantine without a mend
+        again = chunk.rows.get_column(UNREADABLE).is_not_null().arg_true()
+        parts.append(_failed(again, "", UNREADABLE, *_UNREADABLE))
     if "secrecy_level" in rows.columns:
         secret = (rows.get_column("secrecy_level") == SECRET).arg_true()
         parts.append(_failed(secret, "secrecy_level", "secret_project", *_SECRET_PROJECT))
     return parts
+
+
+def _n_decided(found: Identities, height: int) -> pl.Series:
+    told = pl.DataFrame({name: column.fill_null(value=False) for name, column in found.decided.items()})
+    return told.sum_horizontal().cast(pl.Int64) if told.width else pl.repeat(0, height, dtype=pl.Int64, eager=True)
 
 
 def _same(name: str) -> str:

@@ -1,9 +1,9 @@
 """What foreign data could not be taken: kept with the reason and the mend, listed, and fed back later.
 
-Two append-only Delta tables under ``home/quarantine``: ``entries`` (one row a rejection, never changed) and
-``states`` (one row each time an entry is settled or turns up again). Both are written in atomic commits, so a
-killed run leaves them readable, and the same rejection found again is stored once. Entries come as frames: a million
-rows that wait for their parents are no million objects. Records that hold personal data are sealed
+Two append-only Delta tables under ``home/quarantine``: ``entries`` (one row a rejection, never changed) and ``states``
+(one row each time an entry is settled, turns up again or waits for something else). Both are written in atomic commits,
+so a killed run leaves them readable, and the same rejection found again is stored once. Entries come as frames: a
+million rows that wait for their parents are no million objects. Records that hold personal data are sealed
 (``features.ingest.quarantine.sealing``).
 """
 
@@ -65,12 +65,19 @@ nothing is wrong with the row but that what it refers to has not come; every loa
 GIVEN = tuple(name for name in ENTRY_SCHEMA if name not in ("id", "raw_complete", "loaded_at"))
 """The columns of ``ENTRY_SCHEMA`` that come with a refusal."""
 State = Literal["open", "replayed", "superseded"]
-"""``superseded``: the record has come again since, and a version as new or newer is stored."""
+"""``superseded``: the record has come again since, and a version as new or newer is stored; an entry that tells no
+version: a later load has taken a record of its key, or at its place. A dated row that waits is tried on all the same,
+since it is part of the history."""
+WANT = ("field", "value", "message", "mend")
+"""What an open entry of a waiting row tells: the first column whose row is not stored, as the last load found it."""
 STATE_SCHEMA: dict[str, pl.DataType] = {
     "id": pl.String(),
     "state": pl.String(),
     "at": pl.Datetime("us", ZONE),
+    **dict.fromkeys(WANT, pl.String()),
 }
+_SETTLING = pl.Enum(["open", "superseded", "replayed"])
+"""Of two states of one moment the later of these counts."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,7 @@ class Quarantine:
     seal: Seal | None = None
     _known: HashSet | None = field(default=None, init=False, repr=False)
     _settled: HashSet = field(default_factory=lambda: HashSet.of(_numbers([])), init=False, repr=False)
+    _refused: HashSet = field(default_factory=lambda: HashSet.of(_numbers([])), init=False, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -154,6 +162,7 @@ class Quarantine:
         known = self._ids()
         entries = entries.with_columns(id=_identities(entries)).unique("id", keep="first", maintain_order=True)
         numbers = _numbers(entries.get_column("id"))
+        self._refused.add(numbers)
         reopened, fresh = entries.filter(self._settled.holds(numbers)), entries.filter(~known.holds(numbers))
         if fresh.height:
             whole = (pl.col("raw").str.len_chars() <= RAW_MAX) & ~pl.col("raw").str.contains(MASK, literal=True)
@@ -163,7 +172,9 @@ class Quarantine:
             self._append("entries", stored, ENTRY_SCHEMA)
             known.add(_numbers(fresh.get_column("id")))
         if reopened.height:
-            self._append("states", _states(reopened.get_column("id").sort(), "open", loaded_at), STATE_SCHEMA)
+            wanting = pl.when("waiting").then(pl.col(*WANT))
+            told = reopened.sort("id").select("id", wanting)
+            self._append("states", _states(told, "open", loaded_at), STATE_SCHEMA)
             self._settled.remove(_numbers(reopened.get_column("id")))
         return fresh.height
 
@@ -225,44 +236,64 @@ class Quarantine:
         return self._opened(frame.sort("loaded_at", "file", "record", "id").select(columns).collect())
 
     def waiting(self, table: str) -> Iterator[pl.DataFrame]:
-        """Yield the open entries of a table whose rows wait for what they refer to, some at a time.
+        """Yield the entries of a table whose rows wait for what they refer to, some at a time.
 
         Yields:
-            Columns id, source, file, place, raw (opened), feed and source_code.
+            Columns id, source, file, place, raw (opened), feed, source_code, field and state.
         """
-        wanted = self._with_state().filter(
-            pl.col("table") == table, "waiting", "raw_complete", pl.col("state") == "open"
-        )
-        columns = ("id", "source", "file", "place", "raw", "raw_encoding", "feed", "source_code")
+        wanted = self._with_state().filter(pl.col("table") == table, "raw_complete", _TRIED)
+        columns = ("id", "source", "file", "place", "raw", "raw_encoding", "feed", "source_code", "field", "state")
         for part in wanted.select(columns).collect_batches(chunk_size=_AT_ONCE):
             yield self._opened(part).drop("raw_encoding")
 
     def tables_waiting(self) -> Sequence[str]:
         """Return the tables of which rows wait."""
-        wanted = self._with_state().filter("waiting", pl.col("state") == "open")
+        wanted = self._with_state().filter(_TRIED)
         return wanted.select("table").unique().collect(engine="streaming").to_series().sort().to_list()
 
     def dated(self, table: str) -> pl.LazyFrame:
-        """Return the open entries of a table that tell which version of which row was refused, and do not wait.
+        """Return the open entries of a table that tell which version of which row was refused.
 
         Returns:
-            Columns id, level, reason, key, source_code and valid_from_ts.
+            Columns id, level, field, reason, key, source_code and valid_from_ts.
         """
-        told = pl.col("key").is_not_null() & pl.col("valid_from_ts").is_not_null() & ~pl.col("waiting")
-        of_table = self._with_state().filter(pl.col("table") == table, pl.col("state") == "open", told)
-        return of_table.select("id", "level", "reason", "key", "source_code", "valid_from_ts")
+        of_table = self._with_state().filter(pl.col("table") == table, pl.col("state") == "open", _DATED)
+        return of_table.select("id", "level", "field", "reason", "key", "source_code", "valid_from_ts")
+
+    def undated(self) -> pl.DataFrame:
+        """Return the open entries of whole rows that do not tell which version of which row was refused.
+
+        Returns:
+            Columns id, reason, feed, place, key and source_code.
+        """
+        open_ = self._with_state().filter(pl.col("state") == "open", pl.col("level") == "row", ~_DATED)
+        return open_.select("id", "reason", "feed", "place", "key", "source_code").collect(engine="streaming")
 
     def mark_replayed(self, ids: Iterable[str] | pl.Series, at: dt.datetime | None = None) -> None:
         """Settle entries that have now been taken (or dropped knowingly)."""
         wanted = pl.Series("id", ids if isinstance(ids, pl.Series) else list(ids), dtype=pl.String).unique().sort()
         if wanted.len():
-            self._append("states", _states(wanted, "replayed", at or now()), STATE_SCHEMA)
+            self._append("states", _states(wanted.to_frame(), "replayed", at or now()), STATE_SCHEMA)
             self._settled.add(_numbers(wanted))
 
     def mark_superseded(self, ids: pl.Series, at: dt.datetime) -> None:
-        """Settle entries whose record has come again and is stored; being refused once more opens none of them."""
+        """Settle entries whose record has come again and is stored; refused once more, a dated one stays settled."""
         if ids.len():
-            self._append("states", _states(ids.unique().sort(), "superseded", at), STATE_SCHEMA)
+            self._append("states", _states(ids.unique().sort().to_frame("id"), "superseded", at), STATE_SCHEMA)
+
+    def refused(self, ids: pl.Series) -> pl.Series:
+        """Tell of each entry whether it was refused, at first or again, since this was made."""
+        return self._refused.holds(_numbers(ids))
+
+    def tell_wants(self, wants: pl.DataFrame, at: dt.datetime) -> None:
+        """Note what open entries that wait lack now.
+
+        Args:
+            wants: ``id`` and the columns ``WANT``.
+            at: the moment of the load that found it.
+        """
+        if wants.height:
+            self._append("states", _states(wants.sort("id"), "open", at), STATE_SCHEMA)
 
     def tidy(self) -> None:
         """Merge the files of both tables once they are many."""
@@ -282,18 +313,21 @@ class Quarantine:
     def _with_state(self) -> pl.LazyFrame:
         latest = (
             delta.scan(self.folder / "states", STATE_SCHEMA)
-            .sort("at", maintain_order=True)
+            .sort("at", pl.col("state").cast(_SETTLING), maintain_order=True)
             .unique(subset="id", keep="last", maintain_order=True)
-            .select("id", "state")
+            .select("id", "state", pl.col(*WANT).name.prefix("_"))
         )
         entries = delta.scan(self.folder / "entries", ENTRY_SCHEMA).with_columns(pl.col("waiting").fill_null(False))
-        return entries.join(latest, on="id", how="left").with_columns(pl.col("state").fill_null("open"))
+        wants = [pl.coalesce(f"_{name}", name).alias(name) for name in WANT]
+        known = entries.join(latest, on="id", how="left").with_columns(pl.col("state").fill_null("open"), *wants)
+        return known.drop(f"_{name}" for name in WANT)
 
     def _ids(self) -> HashSet:
         if self._known is None:
-            states = self._with_state().select("id", "state").collect(engine="streaming")
+            opens = (pl.col("state") == "replayed") | ((pl.col("state") == "superseded") & ~_DATED)
+            states = self._with_state().select("id", opens=opens).collect(engine="streaming")
             self._known = HashSet.of(_numbers(states.get_column("id")))
-            self._settled = HashSet.of(_numbers(states.filter(pl.col("state") == "replayed").get_column("id")))
+            self._settled = HashSet.of(_numbers(states.filter("opens").get_column("id")))
         return self._known
 
     def _append(self, name: str, rows: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> None:
@@ -318,6 +352,10 @@ def masked(table: str, column: str, value: str) -> str:
 
 _ORIGIN = ("feed", "source_code", "place", "in_shape", "waiting")
 _IDENTITY = ("source", "record", "table", "level", "field", "raw")
+_DATED = pl.col("key").is_not_null() & pl.col("valid_from_ts").is_not_null()
+"""The entry tells which version of which row was refused."""
+_TRIED = pl.col("waiting") & ((pl.col("state") == "open") | ((pl.col("state") == "superseded") & _DATED))
+"""Of an undated row that has come again, the later one counts."""
 
 
 def _given(rejections: Sequence[Rejection]) -> pl.DataFrame:
@@ -349,6 +387,7 @@ def _numbers(ids: pl.Series | Sequence[str]) -> pl.Series:
     return pl.Series([int(one, 16) for one in ids], dtype=pl.UInt64)
 
 
-def _states(ids: pl.Series, state: str, at: dt.datetime) -> pl.DataFrame:
+def _states(entries: pl.DataFrame, state: str, at: dt.datetime) -> pl.DataFrame:
+    absent = [pl.lit(None, dtype=STATE_SCHEMA[name]).alias(name) for name in WANT if name not in entries.columns]
     moment = pl.lit(at).cast(STATE_SCHEMA["at"])
-    return ids.to_frame("id").with_columns(state=pl.lit(state), at=moment).select(*STATE_SCHEMA)
+    return entries.with_columns(*absent, state=pl.lit(state), at=moment).select(*STATE_SCHEMA)

@@ -38,10 +38,11 @@ def entries(
 
     Args:
         failures: columns of ``MAPPING_FAILURES``.
-        rows: a row each that fails: ``row``, ``place``, ``key``, ``valid_from_ts``, ``raw``, ``raw_encoding``.
+        rows: a row each that fails: ``row``, ``place``, ``key``, ``source_code``, ``valid_from_ts``, ``raw``,
+            ``raw_encoding``.
         table: the table.
         feed: such as ``S01/bid``; what stands before the stroke is the source of the entry.
-        source_code: the source system.
+        source_code: the source system of rows that name none.
         in_shape: whether the raw records are in the contract's shape.
         waiting: whether the rows only wait.
 
@@ -74,7 +75,7 @@ def entries(
             raw="raw",
             raw_encoding="raw_encoding",
             feed=pl.lit(feed),
-            source_code=pl.lit(source_code),
+            source_code=pl.col("source_code").fill_null(source_code),
             place="place",
             key=key,
             valid_from_ts="valid_from_ts",
