@@ -90,9 +90,8 @@ def judge(compared: pl.LazyFrame, one: Indicator) -> pl.LazyFrame:
     )
     order = [r.value for r in NullReason]
     latest = pl.col("null_reason").replace_strict(order, list(range(len(order))), default=-1, return_dtype=pl.Int64)
-    # Of rows that are equally strong the one stands whose evidence sorts first, whatever order they came in.
-    best_first = [pl.col(SUBJECT), ~where, latest, *[pl.col(name) for name, _ in formula.prefer], pl.col("evidence")]
-    descending = [False, False, True, *[down for _, down in formula.prefer], False]
+    best_first = [pl.col(SUBJECT), ~where, latest, *[pl.col(name) for name, _ in formula.prefer]]
+    descending = [False, False, True, *[down for _, down in formula.prefer]]
     return (
         judged.sort(best_first, descending=descending, nulls_last=True, maintain_order=True)
         .unique(subset=[SUBJECT], keep="first", maintain_order=True)

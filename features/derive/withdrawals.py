@@ -76,6 +76,7 @@ class Withdrawal(Derived):
                 short_history=pl.lit(history),
             )
             .select(cls.column_names())
+            .sort("subject_id", "evidence")  # of two who gave up alike the same one stands for the lot
         )
 
 
