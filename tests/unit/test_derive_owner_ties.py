@@ -10,6 +10,7 @@ from features.derive.owner_ties import OwnerTie
 from features.tables.organisations import PersonRelation
 from features.tables.source import SourceTables
 from tests.contracts import AS_OF, Rows, at, both, day, derived, source, won_by
+from tests.worlds import configured
 
 # The award of lot L to W was known on 2025-12-20 at ten; the 36 months before it begin on 2022-12-20.
 
@@ -207,7 +208,7 @@ def test_the_telephone_of_a_losing_bid_says_nothing() -> None:
 
 
 def test_a_generic_telephone_says_nothing() -> None:
-    generic = {"param": [{"param_key": "LIST.boilerplate_phone.1", "default_value": "h", "current_value": "h"}]}
+    generic = {"param": [configured("LIST.boilerplate_phone.1", "h")]}
 
     assert kinds(staff(), PHONES, generic, contact_phone_hash="h") == set()
 

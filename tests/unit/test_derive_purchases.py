@@ -12,6 +12,7 @@ from features.derive.purchases import contracts_awarded, purchases
 from features.derive.tender_limits import TenderLimits
 from features.indicators.catalogue import specification
 from tests.contracts import AS_OF, Rows, at, both, contract, source
+from tests.worlds import configured
 
 
 def order(order_id: str = "O", **columns: Any) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def lot(lot_id: str = "L", **columns: Any) -> dict[str, Any]:
 
 
 def gp_limit(amount: str) -> Rows:
-    return {"param": [{"param_key": "SETTING.gp_open_limit", "default_value": "0", "current_value": amount}]}
+    return {"param": [configured("SETTING.gp_open_limit", amount)]}
 
 
 def bought(*rows: Rows) -> dict[str, dict[str, Any]]:

@@ -158,7 +158,8 @@ def test_where_only_the_model_answers_the_score_is_its_weighted_part() -> None:
 
 def test_what_was_not_judged_is_listed_with_its_reason() -> None:
     result = scored([value("SI-022", 0.8), value("SI-025", None)])
-    reasons = {item.entry.id: item.null_reason for item in not_assessable(result, ENTRIES, *KEY)}
+    catalogue = [replace(one, state="planned") if one.id == "SI-040" else one for one in ENTRIES]
+    reasons = {item.entry.id: item.null_reason for item in not_assessable(result, catalogue, *KEY)}
 
     assert len(reasons) == len(ENTRIES) - 1
     assert (reasons["SI-025"], reasons["SI-026"], reasons["SI-040"]) == ("missing_source", "no_value", "not_built")
