@@ -10,8 +10,8 @@ from features.derive.bidders import decided_lots
 from features.derive.bids import submitted_bids
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
-from features.derive.float_sums import ordered_mean
 from features.derive.lots import first_opening, lot_facts, with_market
+from features.derive.ordered import ordered_mean
 from features.derive.windows import in_window, short_history
 from features.tables.as_of import known_as_of
 from features.tables.source import SourceTables

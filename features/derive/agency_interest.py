@@ -6,19 +6,19 @@ import dataframely as dy
 import polars as pl
 
 from features.clock import SHANGHAI
-from features.derive.bids import submitted_bids
+from features.derive.bids import consortium_members, submitted_bids
 from features.derive.configured import listed
 from features.derive.control_groups import ControlGroup, control_edges, known_register
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
-from features.derive.float_sums import ordered_sum
+from features.derive.ordered import ordered_sum
 from features.derive.pairs import end as end_of
 from features.derive.pairs import organisation_pair
 from features.tables.as_of import known_as_of
 from features.tables.columns import FIRST_DAY, LAST_DAY
 from features.tables.organisations import Organisation, OrgPerson, PersonRelation, Shareholding, SocialInsurance
 from features.tables.source import SourceTables
-from features.tables.tendering import Bid, Lot, Tender
+from features.tables.tendering import Lot, Tender
 
 CHAIN_DEPTH = 4
 """SI-020.chain_depth: steps of control from an organisation up."""
@@ -101,12 +101,11 @@ def _meetings(source: SourceTables, as_of: dt.datetime) -> pl.LazyFrame:
     The tenderer, each bidder of S(l) and each member of its consortium (rulings G22).
     """
     tenders = source[Tender].filter(pl.col("agency_org_id").is_not_null(), pl.col("opening_at") <= as_of)
-    members = source[Bid].select("bid_id", org_id=pl.col("consortium_org_ids").str.extract_all(r'[^"\[\],\s]+'))
     bids = submitted_bids(source).join(source[Lot].select("lot_id", "tender_id"), on="lot_id", how="inner")
     named = [
         tenders.select("tender_id", org_id="tenderer_org_id"),
         bids.select("tender_id", org_id="bidder_org_id"),
-        bids.join(members.explode("org_id"), on="bid_id", how="inner").select("tender_id", "org_id"),
+        bids.join(consortium_members(source), on="bid_id", how="inner").select("tender_id", "org_id"),
     ]
     return (
         tenders.select("tender_id", "agency_org_id", "opening_at", day=pl.col("opening_at").dt.date())

@@ -24,7 +24,7 @@ from features.derive.bid_pairs import (
     usable,
     values_of,
 )
-from features.derive.bids import LotBid
+from features.derive.bids import LotBid, consortium_members
 from features.derive.configured import listed
 from features.derive.evidence import rows_as_evidence
 from features.derive.lots import lot_facts, with_group
@@ -364,13 +364,9 @@ def _common_value(source: SourceTables, as_of: dt.datetime, column: str, generic
 
 def _downloads(source: SourceTables, bids: pl.LazyFrame, as_of: dt.datetime) -> pl.LazyFrame:
     """Return the addresses from which each bidder, or a member of its consortium, obtained the tender document."""
-    members = (
-        source[Bid]
-        .select("bid_id", "tender_id", org_id=pl.col("consortium_org_ids").str.extract_all(r'[^"\[\],\s]+'))
-        .explode("org_id")
-    )
-    named = source[Bid].select("bid_id", "tender_id", org_id="bidder_org_id")
-    bidders = pl.concat([named, members]).unique().join(bids, on="bid_id", how="inner")
+    tenders = source[Bid].select("bid_id", "tender_id")
+    named = pl.concat([source[Bid].select("bid_id", org_id="bidder_org_id"), consortium_members(source)]).unique()
+    bidders = named.join(tenders, on="bid_id", how="inner").join(bids, on="bid_id", how="inner")
     rows = (
         source[DocDownload]
         .filter(pl.col("downloaded_at") <= as_of)

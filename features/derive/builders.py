@@ -9,7 +9,7 @@ from features.clock import SHANGHAI
 from features.derive.contract_facts import contract_parties, known_subcontracts, signed_contracts
 from features.derive.derived import Derived
 from features.derive.evidence import joined_evidence, rows_as_evidence
-from features.derive.float_sums import ordered_mean
+from features.derive.ordered import ordered_mean
 from features.tables.as_of import known_as_of
 from features.tables.money import WorkerDay
 from features.tables.site import SiteInspection

@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 
 from features.clock import SHANGHAI
 from features.derive.derived import Derived
-from features.derive.float_sums import ordered_sum
+from features.derive.ordered import ordered_sum
 from features.tables.as_of import known_as_of
 from features.tables.organisations import Organisation, OrgPerson, Shareholding
 from features.tables.source import SourceTables, read_source_tables

@@ -9,7 +9,7 @@ import polars as pl
 from features.derive.contract_facts import known_progress, per_contract, signed_contracts
 from features.derive.derived import Derived
 from features.derive.evidence import rows_as_evidence
-from features.derive.float_sums import ordered_mean
+from features.derive.ordered import ordered_mean
 from features.derive.site_team import KEY_POSITIONS, key_holders, stoppages
 from features.derive.windows import complete_months
 from features.tables.as_of import known_as_of

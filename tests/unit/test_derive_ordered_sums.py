@@ -6,7 +6,7 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from features.derive.float_sums import ordered_mean, ordered_sum
+from features.derive.ordered import ordered_mean, ordered_sum
 
 X = pl.col("x")
 
