@@ -159,7 +159,5 @@ def compared(
 
 def _evidence(common: pl.LazyFrame) -> pl.LazyFrame:
     same = pl.concat_str("column", "shown", separator="=").fill_null(pl.col("column"))
-    rows = common.group_by(*PAIR, "table", "key").agg(
-        pl.col("bid_id").first(), same=same.unique().sort().str.join(", ")
-    )
+    rows = common.group_by(*PAIR, "table", "key").agg(pl.col("bid_id").min(), same=same.unique().sort().str.join(", "))
     return rows.group_by(PAIR).agg(evidence=rows_as_evidence(pl.col("table"), "key", ["bid_id", "same"]))

@@ -257,6 +257,17 @@ def test_downloads_count_up_to_the_moment_also_of_members_of_a_consortium() -> N
     assert said(row) == [("doc_download", "D0", "ip_address"), ("doc_download", "D3", "ip_address")]
 
 
+def test_a_row_that_counts_for_both_bids_stands_under_the_smaller_one() -> None:
+    world = lot()
+    of_bid(world, 1, is_consortium=True, consortium_org_ids='["B", "A"]')
+    download(world, "A", "1.1.1.1")
+
+    for seed in range(8):
+        found = derived(AddressPair, opened(shuffled(world.frames(), seed=seed)))
+        rows = [row["fields"]["bid_id"] for row in json.loads(found.item(0, "evidence"))]
+        assert rows == [ONE]
+
+
 @pytest.mark.parametrize(
     ("one", "two", "same"),
     [
